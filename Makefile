@@ -1,0 +1,51 @@
+# Nodeward. `make help` tells the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.SHELLFLAGS := -eu -o pipefail -c
+
+MVN := mvn -B -q -ntp
+# The JDK 25 that builds and runs the agent; JAVA25=/path overrides. Maven itself may run on an older one.
+JAVA25 ?= $(shell for d in "$${JAVA_HOME:-}" /usr/lib/jvm/*25* /usr/lib/jvm/* /opt/*25* /Library/Java/JavaVirtualMachines/*25*/Contents/Home; do \
+	[ -x "$$d/bin/javac" ] && "$$d/bin/javac" -version 2>&1 | grep -q '^javac 25' && echo "$$d" && break; done)
+SCENARIO ?= tour
+GJF := com.google.googlejavaformat:google-java-format:1.34.1:jar:all-deps
+GJF_JAR := target/tools/google-java-format-1.34.1-all-deps.jar
+GJF_RUN = "$(JAVA25)/bin/java" $(foreach p,api code file parser tree util,--add-exports=jdk.compiler/com.sun.tools.javac.$(p)=ALL-UNNAMED) -jar $(GJF_JAR)
+SOURCES = $(shell find agent/java src/test/java -name '*.java')
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: tools
+tools:
+	@command -v mvn >/dev/null || { echo "make: Maven is missing: install the package maven (Debian, Ubuntu: apt-get install maven)" >&2; exit 1; }
+	@[ -n "$(JAVA25)" ] || { echo "make: a JDK 25 is missing: install the package temurin-25-jdk or openjdk-25-jdk, or give its directory as JAVA25=" >&2; exit 1; }
+
+.PHONY: build
+build: tools ## build the agent into target/agent (bin/agent and its jars)
+	$(MVN) package -DskipTests -Dmaven.test.skip=true
+	install -D -m 0755 agent/bin/agent target/agent/bin/agent
+
+.PHONY: test
+test: tools ## unit and component tests
+	mvn -B -ntp test
+
+.PHONY: lint
+lint: tools fmt-check ## Error Prone, NullAway and the format
+	mvn -B -ntp -Plint compile
+
+.PHONY: fmt
+fmt: tools $(GJF_JAR) ## format the sources
+	@$(GJF_RUN) --replace $(SOURCES)
+
+.PHONY: fmt-check
+fmt-check: tools $(GJF_JAR)
+	@$(GJF_RUN) --dry-run --set-exit-if-changed $(SOURCES) || { echo "make: the files above are not formatted: run make fmt" >&2; exit 1; }
+
+$(GJF_JAR):
+	$(MVN) dependency:copy -Dartifact=$(GJF) -DoutputDirectory=target/tools
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf target

@@ -1,0 +1,4 @@
+@NullMarked
+package nodeward.aws;
+
+import org.jspecify.annotations.NullMarked;

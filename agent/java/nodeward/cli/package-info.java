@@ -1,0 +1,4 @@
+@NullMarked
+package nodeward.cli;
+
+import org.jspecify.annotations.NullMarked;

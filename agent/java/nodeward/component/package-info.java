@@ -1,0 +1,4 @@
+@NullMarked
+package nodeward.component;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package nodeward.condition;
+
+import org.jspecify.annotations.NullMarked;

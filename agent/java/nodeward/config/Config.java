@@ -1,0 +1,193 @@
+package nodeward.config;
+
+import java.net.URI;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import nodeward.node.Taint;
+
+/**
+ * The whole configuration as a tree of records, one for each feature. The defaults stand in {@code
+ * defaults.yaml}; {@link ConfigReader} lays the file and the environment over them, so no component
+ * is ever null.
+ */
+public record Config(
+    Node node,
+    Kubernetes kubernetes,
+    Aws aws,
+    Gate gate,
+    Metadata metadata,
+    Conntrack conntrack,
+    ContainerRuntime runtime,
+    Conditions conditions,
+    Drain drain,
+    Termination termination,
+    Admin admin,
+    Control control,
+    State state,
+    Log log) {
+
+  public record Node(String name) {}
+
+  public record Kubernetes(String kubeconfig, Duration requestTimeout, Duration pingInterval) {
+    public Kubernetes {
+      positive("requestTimeout", requestTimeout);
+      positive("pingInterval", pingInterval);
+    }
+  }
+
+  public record Aws(
+      String region,
+      URI metadataEndpoint,
+      Optional<URI> stsEndpoint,
+      Optional<URI> autoScalingEndpoint,
+      Duration requestTimeout) {
+    public Aws {
+      positive("requestTimeout", requestTimeout);
+    }
+  }
+
+  public record Gate(boolean enabled, List<Taint> taints, List<Require> require) {
+    public Gate {
+      taints = List.copyOf(taints);
+      require = List.copyOf(require);
+      if (enabled && taints.isEmpty()) {
+        throw new IllegalArgumentException("taints is empty: the gate needs at least one");
+      }
+    }
+
+    public record Require(String namespace, String daemonSet) {
+      public Require {
+        if (namespace.isEmpty() || daemonSet.isEmpty()) {
+          throw new IllegalArgumentException("namespace and daemonSet must both be given");
+        }
+      }
+
+      @Override
+      public String toString() {
+        return namespace + "/" + daemonSet;
+      }
+    }
+  }
+
+  public record Metadata(
+      boolean enabled,
+      Address listen,
+      String baseRoleArn,
+      String defaultRole,
+      Duration sessionDuration,
+      Duration refreshBefore,
+      List<String> interceptInterfaces) {
+    public Metadata {
+      interceptInterfaces = List.copyOf(interceptInterfaces);
+      if (!baseRoleArn.isEmpty() && !baseRoleArn.matches("arn:[\\w-]+:iam::\\d{12}:role/.*")) {
+        throw new IllegalArgumentException(
+            "baseRoleArn \"" + baseRoleArn + "\" is not like arn:aws:iam::123456789012:role/");
+      }
+      if (sessionDuration.compareTo(Duration.ofMinutes(15)) < 0
+          || sessionDuration.compareTo(Duration.ofHours(12)) > 0) {
+        throw new IllegalArgumentException("sessionDuration must be between 15m and 12h");
+      }
+      if (refreshBefore.isNegative() || refreshBefore.compareTo(sessionDuration) >= 0) {
+        throw new IllegalArgumentException("refreshBefore must be less than sessionDuration");
+      }
+      for (String name : interceptInterfaces) {
+        if (!name.matches("[A-Za-z0-9_.-]{1,15}\\+?")) {
+          throw new IllegalArgumentException(
+              "interceptInterfaces: \"" + name + "\" is not an interface name like cni0 or eni+");
+        }
+      }
+    }
+  }
+
+  public record Conntrack(
+      boolean enabled, Duration interval, double nearFull, double critical, Path procRoot) {
+    public Conntrack {
+      positive("interval", interval);
+      if (!(0 < nearFull && nearFull <= critical && critical <= 1)) {
+        throw new IllegalArgumentException(
+            "nearFull and critical must be 0 < nearFull <= critical <= 1");
+      }
+    }
+  }
+
+  public record ContainerRuntime(
+      boolean enabled,
+      Duration interval,
+      Duration timeout,
+      int failures,
+      Path dockerSocket,
+      Path dockerPidFile,
+      Path containerdSocket) {
+    public ContainerRuntime {
+      positive("interval", interval);
+      positive("timeout", timeout);
+      if (failures < 1) {
+        throw new IllegalArgumentException("failures must be at least 1");
+      }
+    }
+  }
+
+  public record Conditions(Duration heartbeat) {
+    public Conditions {
+      positive("heartbeat", heartbeat);
+    }
+  }
+
+  public record Drain(Duration retryInterval) {
+    public Drain {
+      positive("retryInterval", retryInterval);
+    }
+  }
+
+  public record Termination(
+      boolean enabled,
+      Duration pollInterval,
+      AutoScaling autoScaling,
+      Spot spot,
+      Maintenance maintenance) {
+    public Termination {
+      positive("pollInterval", pollInterval);
+    }
+
+    public record AutoScaling(boolean enabled, Duration deadline, String hookName) {
+      public AutoScaling {
+        positive("deadline", deadline);
+      }
+    }
+
+    public record Spot(boolean enabled, Duration reserve) {}
+
+    public record Maintenance(boolean enabled, Duration lead) {}
+  }
+
+  public record Admin(Address listen, Optional<Address> metricsListen) {}
+
+  public record Control(Path socket) {}
+
+  public record State(Path directory) {}
+
+  public record Log(Level level, Format format) {
+    /** What is written: this and everything graver. */
+    public enum Level {
+      ERROR,
+      WARN,
+      INFO,
+      DEBUG
+    }
+
+    /** How a line looks. */
+    public enum Format {
+      AUTO,
+      TEXT,
+      JSON
+    }
+  }
+
+  private static void positive(String key, Duration value) {
+    if (value.isNegative() || value.isZero()) {
+      throw new IllegalArgumentException(key + " must be more than zero");
+    }
+  }
+}

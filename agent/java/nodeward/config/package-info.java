@@ -1,0 +1,4 @@
+@NullMarked
+package nodeward.config;
+
+import org.jspecify.annotations.NullMarked;

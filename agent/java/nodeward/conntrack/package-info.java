@@ -1,0 +1,4 @@
+@NullMarked
+package nodeward.conntrack;
+
+import org.jspecify.annotations.NullMarked;

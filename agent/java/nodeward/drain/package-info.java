@@ -1,0 +1,4 @@
+@NullMarked
+package nodeward.drain;
+
+import org.jspecify.annotations.NullMarked;

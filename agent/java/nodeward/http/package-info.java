@@ -1,0 +1,4 @@
+@NullMarked
+package nodeward.http;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package nodeward.kube;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package nodeward.linux;
+
+import org.jspecify.annotations.NullMarked;

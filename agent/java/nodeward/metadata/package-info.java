@@ -1,0 +1,4 @@
+@NullMarked
+package nodeward.metadata;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,25 @@
+package nodeward.node;
+
+/**
+ * Events on the Node, for {@code kubectl describe node}. Sent in the background; a failure is
+ * logged, never thrown.
+ */
+public interface NodeEvents {
+  /** The two kinds of the API. */
+  enum Type {
+    NORMAL("Normal"),
+    WARNING("Warning");
+
+    private final String text;
+
+    Type(String text) {
+      this.text = text;
+    }
+
+    public String text() {
+      return text;
+    }
+  }
+
+  void tell(Type type, String reason, String message);
+}

@@ -1,0 +1,37 @@
+package nodeward.node;
+
+import java.io.IOException;
+import java.util.List;
+import java.util.Optional;
+
+/** One Node on the API server: the agent's own, or the one a command names. */
+public interface Nodes {
+  String nodeName();
+
+  /**
+   * The last state that the watch has seen; empty before the first sync and when there is no such
+   * Node.
+   */
+  Optional<NodeView> current();
+
+  /** Whether the watch has synced once and is connected. */
+  boolean watching();
+
+  /** Called on a thread of the adapter after each change of {@link #current}; must not block. */
+  void onChange(Runnable listener);
+
+  /** Reads the Node from the API server itself; empty when there is none. */
+  Optional<NodeView> read() throws IOException;
+
+  /**
+   * Writes the difference between the change and what it was decided on, guarded against lost
+   * updates.
+   */
+  Changed change(NodeChange change) throws IOException;
+
+  /**
+   * Writes these conditions, heartbeat now, in one status patch; conditions of other types are left
+   * alone. A {@link Condition#lastTransition} is written as given.
+   */
+  Changed writeConditions(List<Condition> conditions) throws IOException;
+}

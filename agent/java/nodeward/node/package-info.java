@@ -1,0 +1,4 @@
+@NullMarked
+package nodeward.node;
+
+import org.jspecify.annotations.NullMarked;

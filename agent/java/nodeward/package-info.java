@@ -1,0 +1,4 @@
+@NullMarked
+package nodeward;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package nodeward.readiness;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package nodeward.runtime;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,48 @@
+package nodeward.termination;
+
+import java.io.IOException;
+import java.time.Duration;
+
+/**
+ * The termination lifecycle hook of this instance's Auto Scaling group. Asked only after a notice.
+ */
+public interface LifecycleHook {
+  /** A termination hook of a group. */
+  record Hook(String group, String name, Duration heartbeatTimeout, Duration globalTimeout) {}
+
+  /**
+   * How this instance stands in its group. {@code lifecycleState} is AWS's word, also one we do not
+   * know.
+   */
+  sealed interface Standing {
+    record NoGroup() implements Standing {}
+
+    record NoHook(String group, String lifecycleState) implements Standing {}
+
+    record Hooked(Hook hook, String lifecycleState) implements Standing {
+      /** Whether an action waits to be completed now. */
+      public boolean waiting() {
+        return lifecycleState.endsWith("Terminating:Wait");
+      }
+    }
+  }
+
+  /** What became of a heartbeat or a completion. */
+  sealed interface Answer {
+    record Done() implements Answer {}
+
+    /**
+     * "No active Lifecycle Action": not yet in the wait state, or over already; {@link #standing}
+     * tells which.
+     */
+    record NoAction(String why) implements Answer {}
+  }
+
+  /** Two Describe calls at most. */
+  Standing standing() throws IOException;
+
+  Answer heartbeat(Hook hook) throws IOException;
+
+  /** Completes the action with CONTINUE. */
+  Answer complete(Hook hook) throws IOException;
+}

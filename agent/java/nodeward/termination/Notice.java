@@ -1,0 +1,29 @@
+package nodeward.termination;
+
+import java.time.Instant;
+
+/**
+ * A sign that the node is going away. {@code id} names the same thing over restarts of the agent,
+ * {@code detail} is AWS's own word ({@code terminate}, {@code system-reboot}, {@code Terminated}),
+ * {@code at} is when it happens and {@link Instant#MAX} when nobody has said.
+ */
+public record Notice(Kind kind, String id, String detail, Instant at) {
+  /** Where it comes from. */
+  public enum Kind {
+    SPOT("spot"),
+    AUTO_SCALING("autoscaling"),
+    MAINTENANCE("maintenance"),
+    MANUAL("manual");
+
+    private final String text;
+
+    Kind(String text) {
+      this.text = text;
+    }
+
+    /** The word in taints, metrics and Events. */
+    public String text() {
+      return text;
+    }
+  }
+}

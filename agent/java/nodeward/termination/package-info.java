@@ -1,0 +1,4 @@
+@NullMarked
+package nodeward.termination;
+
+import org.jspecify.annotations.NullMarked;

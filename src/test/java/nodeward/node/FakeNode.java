@@ -1,0 +1,347 @@
+package nodeward.node;
+
+import java.io.IOException;
+import java.net.InetAddress;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.UnaryOperator;
+
+/**
+ * A Node with its pods in memory, behind all the ports of the domain. It refuses a change that was
+ * decided on an older resourceVersion of what it changes, as the guard of the real adapter does.
+ */
+public final class FakeNode implements Nodes, Evictions, NodeEvents {
+  private final String name;
+  private final List<Runnable> listeners = new ArrayList<>();
+  private final Map<String, Pod> pods = new LinkedHashMap<>();
+  private final Map<String, Evicted> answers = new HashMap<>();
+
+  /** What was told and asked, in order. */
+  public final List<String> events = new ArrayList<>();
+
+  public final List<String> evictions = new ArrayList<>();
+  public final List<NodeChange> changes = new ArrayList<>();
+  public final List<List<Condition>> statusPatches = new ArrayList<>();
+
+  private Optional<NodeView> node = Optional.empty();
+  private Optional<IOException> failure = Optional.empty();
+  private Optional<Runnable> beforeChange = Optional.empty();
+  private boolean watching = true;
+  private int version;
+
+  public FakeNode(String name) {
+    this.name = name;
+  }
+
+  // --- what a test does to it
+
+  /** Registers the Node with these taints, as a kubelet does. */
+  public synchronized FakeNode register(Taint... taints) {
+    node =
+        Optional.of(
+            new NodeView(
+                name,
+                "uid-" + name,
+                nextVersion(),
+                "aws:///eu-west-1a/i-0123456789abcdef0",
+                "boot-1",
+                false,
+                List.of(taints),
+                Map.of("kubernetes.io/hostname", name),
+                Map.of(),
+                List.of()));
+    tellListeners();
+    return this;
+  }
+
+  /** Somebody else edits the Node. */
+  public synchronized void edit(UnaryOperator<NodeChange> edit) {
+    node = Optional.of(apply(edit.apply(NodeChange.of(node.orElseThrow()))));
+    tellListeners();
+  }
+
+  public synchronized void unregister() {
+    node = Optional.empty();
+    tellListeners();
+  }
+
+  public synchronized void put(Pod pod) {
+    pods.put(pod.uid(), pod);
+    tellListeners();
+  }
+
+  public synchronized void remove(Pod pod) {
+    pods.remove(pod.uid());
+    tellListeners();
+  }
+
+  /** Every call fails with this, or none when empty. */
+  public synchronized void failWith(Optional<IOException> failure) {
+    this.failure = failure;
+  }
+
+  public synchronized void watching(Watch watch) {
+    watching = watch == Watch.CONNECTED;
+    tellListeners();
+  }
+
+  /** Whether the watches are connected. */
+  public enum Watch {
+    CONNECTED,
+    LOST
+  }
+
+  /** Runs once, right before the next change is compared with what is stored. */
+  public synchronized void beforeNextChange(Runnable edit) {
+    beforeChange = Optional.of(edit);
+  }
+
+  /** The answer to evictions of this pod; {@link Evicted.Accepted} without one. */
+  public synchronized void answer(Pod pod, Evicted evicted) {
+    answers.put(pod.uid(), evicted);
+  }
+
+  // --- Nodes
+
+  @Override
+  public String nodeName() {
+    return name;
+  }
+
+  @Override
+  public synchronized Optional<NodeView> current() {
+    return node;
+  }
+
+  @Override
+  public synchronized boolean watching() {
+    return watching;
+  }
+
+  @Override
+  public synchronized void onChange(Runnable listener) {
+    listeners.add(listener);
+  }
+
+  @Override
+  public synchronized Optional<NodeView> read() throws IOException {
+    mayFail();
+    return node;
+  }
+
+  @Override
+  public synchronized Changed change(NodeChange change) throws IOException {
+    mayFail();
+    Optional<Runnable> edit = beforeChange;
+    beforeChange = Optional.empty();
+    edit.ifPresent(Runnable::run);
+    if (node.isEmpty()) {
+      return new Changed.Absent();
+    }
+    if (change.isEmpty()) {
+      return new Changed.Done(node.get());
+    }
+    if (!change.seen().resourceVersion().equals(node.get().resourceVersion())) {
+      return new Changed.Stale("the object has been modified");
+    }
+    changes.add(change);
+    node = Optional.of(apply(change));
+    tellListeners();
+    return new Changed.Done(node.get());
+  }
+
+  @Override
+  public synchronized Changed writeConditions(List<Condition> conditions) throws IOException {
+    mayFail();
+    if (node.isEmpty()) {
+      return new Changed.Absent();
+    }
+    statusPatches.add(List.copyOf(conditions));
+    var merged = new LinkedHashMap<String, Condition>();
+    node.get().conditions().forEach(c -> merged.put(c.type(), c));
+    conditions.forEach(c -> merged.put(c.type(), c));
+    NodeView n = node.get();
+    node =
+        Optional.of(
+            new NodeView(
+                name,
+                n.uid(),
+                nextVersion(),
+                n.providerId(),
+                n.bootId(),
+                n.unschedulable(),
+                n.taints(),
+                n.labels(),
+                n.annotations(),
+                List.copyOf(merged.values())));
+    tellListeners();
+    return new Changed.Done(node.get());
+  }
+
+  // --- Pods. Its read() would clash with Nodes.read(): asPods() is this node's Pods port.
+
+  /** The pods of this node as a port of their own. */
+  public Pods asPods() {
+    return new Pods() {
+      @Override
+      public List<Pod> current() {
+        return pods();
+      }
+
+      @Override
+      public boolean watching() {
+        return FakeNode.this.watching();
+      }
+
+      @Override
+      public void onChange(Runnable listener) {
+        FakeNode.this.onChange(listener);
+      }
+
+      @Override
+      public List<Pod> read() throws IOException {
+        synchronized (FakeNode.this) {
+          mayFail();
+          return pods();
+        }
+      }
+    };
+  }
+
+  public synchronized List<Pod> pods() {
+    return List.copyOf(pods.values());
+  }
+
+  // --- Evictions: an accepted pod is terminating until the test removes it
+
+  @Override
+  public synchronized Evicted evict(Pod pod) throws IOException {
+    Evicted answer = tryEvict(pod);
+    evictions.add(pod.fullName());
+    if (answer instanceof Evicted.Accepted) {
+      put(terminating(pods.get(pod.uid()), Instant.parse("2026-11-21T08:00:00Z")));
+    }
+    return answer;
+  }
+
+  @Override
+  public synchronized Evicted tryEvict(Pod pod) throws IOException {
+    mayFail();
+    if (!pods.containsKey(pod.uid())) {
+      return new Evicted.Gone();
+    }
+    return answers.getOrDefault(pod.uid(), new Evicted.Accepted());
+  }
+
+  @Override
+  public synchronized void tell(Type type, String reason, String message) {
+    events.add(type.text() + " " + reason + " " + message);
+  }
+
+  // --- pods for tests
+
+  /** A running pod of a ReplicaSet. */
+  public static Pod pod(String namespace, String name, String address) {
+    return pod(namespace, name, address, new Owner("apps/v1", "ReplicaSet", name, "rs", true));
+  }
+
+  /** A running pod of a DaemonSet; the pod's name is the DaemonSet's with a suffix. */
+  public static Pod daemonPod(String namespace, String daemonSet) {
+    var owner = new Owner("apps/v1", "DaemonSet", daemonSet, "ds-" + daemonSet, true);
+    return pod(namespace, daemonSet + "-x7x7x", "", owner);
+  }
+
+  private static Pod pod(String namespace, String name, String address, Owner owner) {
+    return new Pod(
+        namespace,
+        name,
+        "uid-" + namespace + "-" + name,
+        "node-1",
+        Pod.Phase.RUNNING,
+        address.isEmpty() ? List.of() : List.of(InetAddress.ofLiteral(address)),
+        false,
+        Pod.NEVER,
+        Pod.NEVER,
+        Duration.ofSeconds(30),
+        0,
+        false,
+        "default",
+        List.of(owner),
+        Map.of(),
+        Map.of());
+  }
+
+  public static Pod ready(Pod p, Instant since) {
+    return with(p, p.phase(), since, p.deletion(), p.annotations());
+  }
+
+  public static Pod terminating(Pod p, Instant since) {
+    return with(p, p.phase(), p.readySince(), since, p.annotations());
+  }
+
+  public static Pod inPhase(Pod p, Pod.Phase phase) {
+    return with(p, phase, p.readySince(), p.deletion(), p.annotations());
+  }
+
+  public static Pod annotated(Pod p, String key, String value) {
+    var all = new HashMap<>(p.annotations());
+    all.put(key, value);
+    return with(p, p.phase(), p.readySince(), p.deletion(), all);
+  }
+
+  private static Pod with(
+      Pod p, Pod.Phase phase, Instant ready, Instant deletion, Map<String, String> annotations) {
+    return new Pod(
+        p.namespace(),
+        p.name(),
+        p.uid(),
+        p.nodeName(),
+        phase,
+        p.addresses(),
+        p.hostNetwork(),
+        ready,
+        deletion,
+        p.grace(),
+        p.priority(),
+        p.emptyDir(),
+        p.serviceAccount(),
+        p.owners(),
+        p.labels(),
+        annotations);
+  }
+
+  private NodeView apply(NodeChange change) {
+    NodeView n = node.orElseThrow();
+    return new NodeView(
+        name,
+        n.uid(),
+        nextVersion(),
+        n.providerId(),
+        n.bootId(),
+        change.unschedulable(),
+        change.taints(),
+        change.labels(),
+        change.annotations(),
+        n.conditions());
+  }
+
+  private String nextVersion() {
+    return Integer.toString(++version);
+  }
+
+  private void mayFail() throws IOException {
+    if (failure.isPresent()) {
+      throw failure.get();
+    }
+  }
+
+  private void tellListeners() {
+    List.copyOf(listeners).forEach(Runnable::run);
+  }
+}
