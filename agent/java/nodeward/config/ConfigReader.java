@@ -112,7 +112,7 @@ public final class ConfigReader {
         return;
       }
       if (first == JsonToken.VALUE_NULL
-          || first == JsonToken.VALUE_STRING && parser.getText().isBlank()) {
+          || (first == JsonToken.VALUE_STRING && parser.getText().isBlank())) {
         return;
       }
       if (first != JsonToken.START_OBJECT) {
@@ -219,7 +219,7 @@ public final class ConfigReader {
           "environment: unknown variable %s%s"
               .formatted(name, nearest(name, byVariable.keySet().iterator())));
     }
-    String[] keys = path.split("\\.");
+    String[] keys = path.split("\\.", -1);
     ObjectNode target = tree;
     for (int i = 0; i < keys.length - 1; i++) {
       target = (ObjectNode) target.get(keys[i]);
@@ -246,7 +246,7 @@ public final class ConfigReader {
       return binder.treeToValue(tree, Config.class);
     } catch (JsonMappingException e) {
       String path = path(e.getPath());
-      throw new ConfigException("%s: %s: %s".formatted(origin(path), path, reason(e, path)));
+      throw new ConfigException("%s: %s: %s".formatted(origin(path), path, reason(e)));
     } catch (JsonProcessingException e) {
       throw new ConfigException(firstLine(e.getOriginalMessage()));
     }
@@ -267,7 +267,7 @@ public final class ConfigReader {
         .orElse("configuration");
   }
 
-  private static String reason(JsonMappingException e, String path) {
+  private static String reason(JsonMappingException e) {
     if (e instanceof ValueInstantiationException && e.getCause() != null) {
       return String.valueOf(e.getCause().getMessage());
     }
