@@ -1,7 +1,12 @@
 package nodeward;
 
+import nodeward.cli.Cli;
+
+/** From arguments to an exit code. */
 public final class Main {
-  public static void main(String[] a) {
-    System.out.println("x");
+  private Main() {}
+
+  public static void main(String[] args) {
+    System.exit(Cli.run(args));
   }
 }

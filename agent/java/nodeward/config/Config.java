@@ -107,7 +107,7 @@ public record Config(
       positive("interval", interval);
       if (!(0 < nearFull && nearFull <= critical && critical <= 1)) {
         throw new IllegalArgumentException(
-            "nearFull and critical must be 0 < nearFull <= critical <= 1");
+            "nearFull must be more than 0 and at most critical, and critical at most 1");
       }
     }
   }

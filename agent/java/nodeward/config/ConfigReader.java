@@ -38,6 +38,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Function;
+import java.util.regex.Pattern;
 import nodeward.node.Taint;
 import org.jspecify.annotations.Nullable;
 
@@ -50,6 +51,10 @@ public final class ConfigReader {
   private static final String PREFIX = "NODEWARD_";
   private static final String DEFAULTS = "defaults.yaml";
 
+  /** What a cluster puts into the environment of each pod for a Service called nodeward. */
+  private static final Pattern SERVICE_LINK =
+      Pattern.compile(PREFIX + "(SERVICE_(HOST|PORT.*)|PORT(_\\d+_.*)?)");
+
   private final YAMLMapper yaml = new YAMLMapper(YAMLFactory.builder().build());
   private final JsonMapper binder = binder();
   private final Map<String, String> origins = new HashMap<>();
@@ -58,33 +63,39 @@ public final class ConfigReader {
 
   /** All defaults. */
   public static Config defaults() throws ConfigException {
-    return new ConfigReader().read(Optional.empty(), Map.of());
+    return read(Optional.empty(), Map.of(), Map.of());
   }
 
   /**
-   * Reads the file, or the defaults alone, and overrides them by the {@code NODEWARD_} variables.
+   * Reads the file, or the defaults alone, and overrides them by the {@code NODEWARD_} variables,
+   * then by the flags, whose keys are paths like {@code node.name}.
    */
-  public static Config read(Path file, Map<String, String> environment) throws ConfigException {
-    return new ConfigReader().read(Optional.of(file), environment);
-  }
-
-  public static Config read(Map<String, String> environment) throws ConfigException {
-    return new ConfigReader().read(Optional.empty(), environment);
-  }
-
-  private Config read(Optional<Path> file, Map<String, String> environment) throws ConfigException {
-    ObjectNode tree = defaultTree();
+  public static Config read(
+      Optional<Path> file, Map<String, String> environment, Map<String, String> flags)
+      throws ConfigException {
+    var reader = new ConfigReader();
+    ObjectNode tree = reader.defaultTree();
     Map<String, String> byVariable = new TreeMap<>();
     variables(tree, "", byVariable);
     if (file.isPresent()) {
-      overlay(file.get(), tree);
+      reader.overlay(file.get(), tree);
     }
     for (var variable : environment.entrySet()) {
-      if (variable.getKey().startsWith(PREFIX)) {
-        override(tree, byVariable, variable.getKey(), variable.getValue());
+      String name = variable.getKey();
+      if (name.startsWith(PREFIX) && !SERVICE_LINK.matcher(name).matches()) {
+        String path = byVariable.get(name);
+        if (path == null) {
+          throw new ConfigException(
+              "environment: unknown variable %s%s"
+                  .formatted(name, nearest(name, byVariable.keySet().iterator())));
+        }
+        reader.override(tree, path, "environment: " + name, variable.getValue());
       }
     }
-    return bind(tree);
+    for (var flag : flags.entrySet()) {
+      reader.override(tree, flag.getKey(), "command line", flag.getValue());
+    }
+    return reader.bind(tree);
   }
 
   private ObjectNode defaultTree() {
@@ -108,11 +119,7 @@ public final class ConfigReader {
     }
     try (YAMLParser parser = yaml.getFactory().createParser(text)) {
       JsonToken first = parser.nextToken();
-      if (first == null) {
-        return;
-      }
-      if (first == JsonToken.VALUE_NULL
-          || (first == JsonToken.VALUE_STRING && parser.getText().isBlank())) {
+      if (first == null || absent(parser)) {
         return;
       }
       if (first != JsonToken.START_OBJECT) {
@@ -147,34 +154,37 @@ public final class ConfigReader {
       }
       JsonNode standing = target.get(key);
       if (standing == null) {
-        throw new ConfigException(
-            "%s: unknown key \"%s\"%s".formatted(here, keyPath, nearest(key, target.fieldNames())));
+        throw unknownKey(here, keyPath, key, target);
       }
       origins.put(keyPath, here);
       JsonToken value = parser.nextToken();
       if (standing instanceof ObjectNode inner) {
         if (value == JsonToken.START_OBJECT) {
           object(file, parser, inner, keyPath);
-        } else if (value != JsonToken.VALUE_NULL) {
+        } else if (!absent(parser)) {
           throw new ConfigException(
               "%s: \"%s\" holds keys and values, not %s".formatted(here, keyPath, shown(parser)));
         }
-      } else if (value == JsonToken.VALUE_NULL) {
+      } else if (absent(parser)) {
         throw new ConfigException("%s: \"%s\" has no value".formatted(here, keyPath));
       } else {
-        target.set(key, leaf(file, parser, keyPath));
+        target.set(key, leaf(file, parser, standing, keyPath));
       }
     }
   }
 
-  /** A scalar or a list as it stands, with the line of each element noted. */
-  private JsonNode leaf(Path file, YAMLParser parser, String path) throws IOException {
+  /**
+   * A scalar or a list as it stands, with the line of each element noted. The elements of a list
+   * have the keys of the first default one.
+   */
+  private JsonNode leaf(Path file, YAMLParser parser, JsonNode standing, String path)
+      throws IOException, ConfigException {
     if (parser.currentToken() == JsonToken.START_ARRAY) {
       var array = yaml.createArrayNode();
       while (parser.nextToken() != JsonToken.END_ARRAY) {
         String elementPath = path + "[" + array.size() + "]";
         origins.put(elementPath, at(file, parser.currentTokenLocation()));
-        array.add(leaf(file, parser, elementPath));
+        array.add(leaf(file, parser, standing.path(0), elementPath));
       }
       return array;
     }
@@ -183,13 +193,31 @@ public final class ConfigReader {
       while (parser.nextToken() != JsonToken.END_OBJECT) {
         String key = parser.currentName();
         String keyPath = join(path, key);
-        origins.put(keyPath, at(file, parser.currentTokenLocation()));
+        String here = at(file, parser.currentTokenLocation());
+        if (standing.isObject() && !standing.has(key)) {
+          throw unknownKey(here, keyPath, key, (ObjectNode) standing);
+        }
+        origins.put(keyPath, here);
         parser.nextToken();
-        object.set(key, leaf(file, parser, keyPath));
+        object.set(key, leaf(file, parser, standing.path(key), keyPath));
       }
       return object;
     }
     return parser.readValueAsTree();
+  }
+
+  private static ConfigException unknownKey(String at, String path, String key, ObjectNode known) {
+    return new ConfigException(
+        "%s: unknown key \"%s\"%s".formatted(at, path, nearest(key, known.fieldNames())));
+  }
+
+  /** Whether nothing stands where a value should; {@code ""} is something. */
+  private static boolean absent(YAMLParser parser) throws IOException {
+    return parser.currentToken() == JsonToken.VALUE_NULL
+        || (parser.currentToken() == JsonToken.VALUE_STRING
+            && parser.getText().isEmpty()
+            && parser.currentTokenLocation().getCharOffset()
+                == parser.currentLocation().getCharOffset());
   }
 
   // --- the environment
@@ -211,31 +239,23 @@ public final class ConfigReader {
         + path.replaceAll("([a-z])([A-Z])", "$1_$2").replace('.', '_').toUpperCase(Locale.ROOT);
   }
 
-  private void override(ObjectNode tree, Map<String, String> byVariable, String name, String value)
+  private void override(ObjectNode tree, String path, String origin, String value)
       throws ConfigException {
-    String path = byVariable.get(name);
-    if (path == null) {
-      throw new ConfigException(
-          "environment: unknown variable %s%s"
-              .formatted(name, nearest(name, byVariable.keySet().iterator())));
-    }
     String[] keys = path.split("\\.", -1);
     ObjectNode target = tree;
     for (int i = 0; i < keys.length - 1; i++) {
       target = (ObjectNode) target.get(keys[i]);
     }
     String last = keys[keys.length - 1];
-    origins.put(path, "environment: " + name);
+    origins.put(path, origin);
     if (!target.get(last).isArray()) {
       target.set(last, TextNode.valueOf(value));
       return;
     }
     try {
-      JsonNode list = yaml.readTree(value.startsWith("[") ? value : "[" + value + "]");
-      target.set(last, list);
+      target.set(last, yaml.readTree(value.startsWith("[") ? value : "[" + value + "]"));
     } catch (JsonProcessingException e) {
-      throw new ConfigException(
-          "environment: %s: \"%s\" is not a list like [a, b]".formatted(name, value));
+      throw new ConfigException("%s: \"%s\" is not a list like [a, b]".formatted(origin, value));
     }
   }
 
@@ -246,7 +266,14 @@ public final class ConfigReader {
       return binder.treeToValue(tree, Config.class);
     } catch (JsonMappingException e) {
       String path = path(e.getPath());
-      throw new ConfigException("%s: %s: %s".formatted(origin(path), path, reason(e)));
+      String reason = reason(e);
+      // What a record refuses begins with the name of the key at fault.
+      String inner = join(path, reason.substring(0, Math.max(0, reason.indexOf(' '))));
+      if (e instanceof ValueInstantiationException && origins.containsKey(inner)) {
+        path = inner;
+        reason = reason.substring(reason.indexOf(' ') + 1);
+      }
+      throw new ConfigException("%s: %s: %s".formatted(origin(path), path, reason));
     } catch (JsonProcessingException e) {
       throw new ConfigException(firstLine(e.getOriginalMessage()));
     }
@@ -271,13 +298,6 @@ public final class ConfigReader {
     if (e instanceof ValueInstantiationException && e.getCause() != null) {
       return String.valueOf(e.getCause().getMessage());
     }
-    if (e instanceof com.fasterxml.jackson.databind.exc.UnrecognizedPropertyException unknown) {
-      var known = unknown.getKnownPropertyIds().stream().map(String::valueOf).iterator();
-      return "unknown key \""
-          + unknown.getPropertyName()
-          + "\""
-          + nearest(unknown.getPropertyName(), known);
-    }
     if (e instanceof com.fasterxml.jackson.databind.exc.InvalidFormatException bad
         && bad.getTargetType().isEnum()) {
       var names = new ArrayList<String>();
@@ -290,8 +310,8 @@ public final class ConfigReader {
         && e.getCause() == null
         && mismatch.getTargetType() != null) {
       String message = firstLine(e.getOriginalMessage());
-      if (message.startsWith("Missing required creator property")) {
-        return message.replaceAll(".*property '([^']+)'.*", "key \"$1\" is missing");
+      if (message.startsWith("Missing")) {
+        return "is missing";
       }
       if (message.startsWith("Cannot")) {
         return "is not " + kind(mismatch.getTargetType());
@@ -349,7 +369,7 @@ public final class ConfigReader {
    * Reads {@code 300ms}, {@code 5s}, {@code 10m}, {@code 1h} and sums of them, as Go's notation.
    */
   static Duration duration(String text) {
-    var matcher = java.util.regex.Pattern.compile("(\\d{1,12})(ms|s|m|h)").matcher(text);
+    var matcher = Pattern.compile("(\\d{1,12})(ms|s|m|h)").matcher(text);
     Duration sum = Duration.ZERO;
     int end = 0;
     while (matcher.find() && matcher.start() == end) {

@@ -1,0 +1,81 @@
+package nodeward.cli;
+
+import java.net.InetAddress;
+import java.net.UnknownHostException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import nodeward.config.Config;
+import nodeward.config.ConfigException;
+import nodeward.config.ConfigReader;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** The options that say which configuration, cluster and node a command means. */
+final class Settings {
+  private static final Path USUAL = Path.of("/etc/nodeward/config.yaml");
+
+  @Option(
+      names = "--config",
+      paramLabel = "FILE",
+      description = "The configuration; default: /etc/nodeward/config.yaml where there is one.")
+  private @Nullable Path file;
+
+  @Option(
+      names = "--kubeconfig",
+      paramLabel = "FILE",
+      description =
+          "How to reach the API server; default: KUBECONFIG, else the pod's own identity.")
+  private @Nullable String kubeconfig;
+
+  @Option(
+      names = "--node-name",
+      paramLabel = "NAME",
+      description = "The Node; default: node.name, NODE_NAME, else the host name.")
+  private @Nullable String nodeName;
+
+  /**
+   * The configuration with the environment and these options over it; {@code node.name} is never
+   * empty.
+   */
+  Config read() throws ConfigException {
+    Map<String, String> environment = System.getenv();
+    var flags = new HashMap<String, String>();
+    if (kubeconfig != null) {
+      flags.put("kubernetes.kubeconfig", kubeconfig);
+    }
+    if (nodeName != null) {
+      flags.put("node.name", nodeName);
+    }
+    Config config = ConfigReader.read(file(), environment, flags);
+    if (config.node().name().isEmpty()) {
+      flags.put("node.name", guessName(environment));
+      config = ConfigReader.read(file(), environment, flags);
+    }
+    return config;
+  }
+
+  /** Where the configuration comes from. */
+  Optional<Path> file() {
+    if (file != null) {
+      return Optional.of(file);
+    }
+    return Files.exists(USUAL) ? Optional.of(USUAL) : Optional.empty();
+  }
+
+  private static String guessName(Map<String, String> environment) throws ConfigException {
+    String name = environment.getOrDefault("NODE_NAME", "");
+    if (!name.isEmpty()) {
+      return name;
+    }
+    try {
+      return InetAddress.getLocalHost().getHostName();
+    } catch (UnknownHostException e) {
+      throw new ConfigException(
+          "the Node's name is not known: give --node-name, node.name or NODE_NAME (%s)"
+              .formatted(e.getMessage()));
+    }
+  }
+}

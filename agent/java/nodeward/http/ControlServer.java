@@ -1,0 +1,205 @@
+package nodeward.http;
+
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.io.BufferedInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.Channels;
+import java.nio.channels.ClosedChannelException;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.util.LinkedHashMap;
+import java.util.SequencedMap;
+import java.util.concurrent.Semaphore;
+import nodeward.component.Component;
+import nodeward.component.Health;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The control socket: HTTP/1.1 over a Unix socket that only its owner may open, one request a
+ * connection, each on its own virtual thread. A client that is slow, silent or wrong is cut off and
+ * disturbs nobody.
+ */
+public final class ControlServer implements Component {
+  private static final Logger log = LoggerFactory.getLogger(ControlServer.class);
+  private static final int HEAD_LIMIT = 8192;
+  private static final int CONNECTIONS = 16;
+  private static final Duration REQUEST_LIMIT = Duration.ofSeconds(5);
+
+  private final Path socket;
+  private final StatusSource source;
+  private final JsonMapper json = JsonMapper.builder().build();
+  private final Semaphore places = new Semaphore(CONNECTIONS);
+  // Set by start and close, read by the accepting thread and health().
+  private volatile @Nullable ServerSocketChannel server;
+
+  public ControlServer(Path socket, StatusSource source) {
+    this.socket = socket;
+    this.source = source;
+  }
+
+  @Override
+  public String name() {
+    return "control";
+  }
+
+  @Override
+  public void start() throws IOException {
+    Path directory = socket.getParent();
+    if (!Files.isDirectory(directory)) {
+      Files.createDirectories(
+          directory,
+          PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+    }
+    refuseSecondAgent();
+    Files.deleteIfExists(socket);
+    var channel = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+    try {
+      channel.bind(UnixDomainSocketAddress.of(socket));
+      Files.setPosixFilePermissions(socket, PosixFilePermissions.fromString("rw-------"));
+    } catch (IOException e) {
+      channel.close();
+      throw new IOException(
+          "control: cannot listen on %s: %s".formatted(socket, e.getMessage()), e);
+    }
+    server = channel;
+    Thread.ofVirtual().name("control").start(() -> accept(channel));
+    log.info("control: listening socket={}", socket);
+  }
+
+  @Override
+  public Health health() {
+    return server == null ? Health.degraded("not listening") : Health.healthy();
+  }
+
+  @Override
+  public SequencedMap<String, Object> status() {
+    var status = new LinkedHashMap<String, Object>();
+    status.put("socket", socket.toString());
+    return status;
+  }
+
+  @Override
+  public void close() {
+    ServerSocketChannel channel = server;
+    server = null;
+    if (channel == null) {
+      return;
+    }
+    try {
+      channel.close();
+      Files.deleteIfExists(socket);
+    } catch (IOException e) {
+      log.warn("control: socket={} could not be closed why=\"{}\"", socket, e.getMessage());
+    }
+  }
+
+  private void refuseSecondAgent() throws IOException {
+    if (!Files.exists(socket)) {
+      return;
+    }
+    try (var other = SocketChannel.open(UnixDomainSocketAddress.of(socket))) {
+      throw new IOException("control: another agent answers on " + other.getRemoteAddress());
+    } catch (java.net.ConnectException e) {
+      log.debug("control: socket={} was left behind by an agent that is gone", socket);
+    }
+  }
+
+  private void accept(ServerSocketChannel channel) {
+    while (channel.isOpen()) {
+      try {
+        SocketChannel client = channel.accept();
+        if (!places.tryAcquire()) {
+          client.close();
+          continue;
+        }
+        Thread.ofVirtual().name("control-request").start(() -> serve(client));
+      } catch (ClosedChannelException e) {
+        return;
+      } catch (IOException e) {
+        log.warn("control: accept failed why=\"{}\"", e.getMessage());
+      }
+    }
+  }
+
+  private void serve(SocketChannel client) {
+    Thread limit =
+        Thread.ofVirtual()
+            .name("control-limit")
+            .start(
+                () -> {
+                  try {
+                    Thread.sleep(REQUEST_LIMIT);
+                    client.close();
+                  } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                  } catch (IOException e) {
+                    log.debug("control: close failed why=\"{}\"", e.getMessage());
+                  }
+                });
+    try (client) {
+      InputStream in = new BufferedInputStream(Channels.newInputStream(client));
+      OutputStream out = Channels.newOutputStream(client);
+      String head = head(in);
+      String[] request = head.lines().findFirst().orElse("").split(" ", -1);
+      if (request.length != 3 || !request[2].startsWith("HTTP/1.")) {
+        answer(out, "400 Bad Request", "text/plain", "not an HTTP request\n");
+      } else if (!request[1].equals("/status")) {
+        answer(out, "404 Not Found", "text/plain", "there is no " + request[1] + "\n");
+      } else if (!request[0].equals("GET")) {
+        answer(out, "405 Method Not Allowed", "text/plain", "only GET\n");
+      } else {
+        String status = json.writeValueAsString(source.status());
+        answer(out, "200 OK", "application/json", status + "\n");
+      }
+    } catch (IOException e) {
+      log.debug("control: request failed why=\"{}\"", e.getMessage());
+    } finally {
+      limit.interrupt();
+      places.release();
+    }
+  }
+
+  /** The request line and the headers, up to the empty line. */
+  private static String head(InputStream in) throws IOException {
+    var head = new java.io.ByteArrayOutputStream();
+    int newlines = 0;
+    while (newlines < 2) {
+      int b = in.read();
+      if (b < 0) {
+        break;
+      }
+      if (head.size() == HEAD_LIMIT) {
+        throw new IOException("request head over " + HEAD_LIMIT + " bytes");
+      }
+      head.write(b);
+      if (b == '\n') {
+        newlines++;
+      } else if (b != '\r') {
+        newlines = 0;
+      }
+    }
+    return head.toString(StandardCharsets.ISO_8859_1);
+  }
+
+  private static void answer(OutputStream out, String status, String type, String body)
+      throws IOException {
+    byte[] bytes = body.getBytes(StandardCharsets.UTF_8);
+    String head =
+        "HTTP/1.1 %s\r\nContent-Type: %s; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+            .formatted(status, type, bytes.length);
+    out.write(head.getBytes(StandardCharsets.ISO_8859_1));
+    out.write(bytes);
+    out.flush();
+  }
+}
