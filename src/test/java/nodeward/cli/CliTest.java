@@ -1,0 +1,73 @@
+package nodeward.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class CliTest {
+  @TempDir private Path dir;
+  private final StringWriter out = new StringWriter();
+  private final StringWriter err = new StringWriter();
+
+  @Test
+  void versionIsPrinted() {
+    assertThat(run("version")).isZero();
+    assertThat(out.toString()).matches("agent \\d+\\.\\d+\\.\\d+\\S*\\R");
+  }
+
+  @Test
+  void anUnknownCommandIsWrongUsage() {
+    assertThat(run("drian")).isEqualTo(2);
+    assertThat(err.toString()).contains("drian").contains("drain");
+  }
+
+  @Test
+  void aWrongConfigurationExitsWithTwoAndNamesThePlace() throws IOException {
+    Path file = dir.resolve("c.yaml");
+    Files.writeString(file, "gate:\n  taint: []\n");
+
+    assertThat(run("check-config", "--config", file.toString())).isEqualTo(2);
+    assertThat(err.toString())
+        .isEqualTo(
+            "agent: %s:2: unknown key \"gate.taint\"; did you mean \"taints\"?%n".formatted(file));
+    assertThat(run("run", "--config", file.toString())).isEqualTo(2);
+  }
+
+  @Test
+  void theConfigurationInForceIsPrinted() throws IOException {
+    Path file = dir.resolve("c.yaml");
+    Files.writeString(file, "node: {name: n1}\n");
+
+    assertThat(run("check-config", "--config", file.toString())).isZero();
+    assertThat(out.toString()).startsWith("node:\n  name: n1\n").contains("  - readiness.k8s.io/");
+  }
+
+  @Test
+  void statusWithoutAnAgentExitsWithOneAndSaysSo() throws IOException {
+    Path file = dir.resolve("c.yaml");
+    Files.writeString(file, "control: {socket: " + dir.resolve("no.sock") + "}\n");
+
+    assertThat(run("status", "--config", file.toString())).isEqualTo(1);
+    assertThat(err.toString()).contains("no agent runs here");
+  }
+
+  @Test
+  void completionNamesEveryCommand() {
+    assertThat(run("completion")).isZero();
+    assertThat(Cli.commandLine().getSubcommands().keySet())
+        .allSatisfy(command -> assertThat(out.toString()).contains(command));
+  }
+
+  private int run(String... args) {
+    var line = Cli.commandLine();
+    line.setOut(new PrintWriter(out, true));
+    line.setErr(new PrintWriter(err, true));
+    return line.execute(args);
+  }
+}
