@@ -1,0 +1,147 @@
+package nodeward.drain;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.function.Function;
+import nodeward.drain.DrainOptions.Flag;
+import nodeward.node.Pod;
+
+/**
+ * What a drain does with each pod of a node, in the order in which it does it: pods that the
+ * cluster can spare first, critical ones last. Judged as {@code kubectl drain} judges, filter by
+ * filter, with its texts; other than there, no warning is lost.
+ */
+public record DrainPlan(List<Entry> entries) {
+  private static final int CRITICAL = 2_000_000_000;
+
+  /** A pod, what becomes of it, and what a person should know about that. */
+  public record Entry(Pod pod, Verdict verdict, List<String> warnings) {
+    public Entry {
+      warnings = List.copyOf(warnings);
+    }
+  }
+
+  /** What becomes of a pod. */
+  public sealed interface Verdict {
+    record Evict() implements Verdict {}
+
+    /** It is terminating already: asking again could only shorten its grace. */
+    record Await() implements Verdict {}
+
+    record Leave(Why why) implements Verdict {}
+
+    /** The options do not allow its eviction; kubectl then evicts nothing at all. */
+    record Forbid(String message) implements Verdict {}
+  }
+
+  /** Why a pod is left alone. */
+  public enum Why {
+    OWN("is the agent's own pod"),
+    DAEMON_SET("is managed by a DaemonSet"),
+    MIRROR("is a static pod of the kubelet"),
+    FINISHED("has ended");
+
+    private final String text;
+
+    Why(String text) {
+      this.text = text;
+    }
+
+    public String text() {
+      return text;
+    }
+  }
+
+  public DrainPlan {
+    entries = List.copyOf(entries);
+  }
+
+  public static DrainPlan of(Collection<Pod> pods, DrainOptions options) {
+    return new DrainPlan(
+        pods.stream()
+            .sorted(
+                Comparator.comparing((Pod p) -> p.priority() >= CRITICAL)
+                    .thenComparing(Pod::fullName))
+            .map(p -> judge(p, options))
+            .toList());
+  }
+
+  public List<Pod> toEvict() {
+    return entries.stream()
+        .filter(e -> e.verdict() instanceof Verdict.Evict)
+        .map(Entry::pod)
+        .toList();
+  }
+
+  /**
+   * What forbids the drain, one text for each reason as kubectl writes it; empty when none does.
+   */
+  public List<String> errors() {
+    return grouped(
+        e ->
+            e.verdict() instanceof Verdict.Forbid(String message)
+                ? List.of("cannot delete " + message)
+                : List.of());
+  }
+
+  /** What a person should know before it starts; kubectl joins them with {@code "; "}. */
+  public List<String> warnings() {
+    return grouped(Entry::warnings);
+  }
+
+  /** One text for each message, with the pods it is about in the order of the API server. */
+  private List<String> grouped(Function<Entry, List<String>> messages) {
+    var pods = new LinkedHashMap<String, List<String>>();
+    for (Entry e : entries.stream().sorted(Comparator.comparing(e -> e.pod().fullName())).toList()) {
+      for (String message : messages.apply(e)) {
+        pods.computeIfAbsent(message, _ -> new ArrayList<>()).add(e.pod().fullName());
+      }
+    }
+    return pods.entrySet().stream()
+        .map(e -> e.getKey() + ": " + String.join(", ", e.getValue()))
+        .toList();
+  }
+
+  private static Entry judge(Pod pod, DrainOptions options) {
+    if (!options.ownPod().isEmpty() && pod.fullName().equals(options.ownPod())) {
+      return leave(pod, Why.OWN);
+    }
+    boolean finished = pod.finished();
+    if (finished && options.has(Flag.LEAVE_FINISHED)) {
+      return leave(pod, Why.FINISHED);
+    }
+    if (pod.ofDaemonSet() && !finished) {
+      return options.has(Flag.IGNORE_DAEMON_SETS)
+          ? leave(pod, Why.DAEMON_SET, "ignoring DaemonSet-managed Pods")
+          : forbid(pod, "DaemonSet-managed Pods (use --ignore-daemonsets to ignore)");
+    }
+    if (pod.mirror()) {
+      return leave(pod, Why.MIRROR);
+    }
+    var warnings = new ArrayList<String>();
+    if (pod.emptyDir() && !finished) {
+      if (!options.has(Flag.DELETE_EMPTY_DIR_DATA)) {
+        return forbid(pod, "Pods with local storage (use --delete-emptydir-data to override)");
+      }
+      warnings.add("deleting Pods with local storage");
+    }
+    if (pod.controller().isEmpty() && !finished) {
+      if (!options.has(Flag.FORCE)) {
+        return forbid(pod, "Pods that declare no controller (use --force to override)");
+      }
+      warnings.add("deleting Pods that declare no controller");
+    }
+    return new Entry(pod, pod.terminating() ? new Verdict.Await() : new Verdict.Evict(), warnings);
+  }
+
+  private static Entry leave(Pod pod, Why why, String... warnings) {
+    return new Entry(pod, new Verdict.Leave(why), List.of(warnings));
+  }
+
+  private static Entry forbid(Pod pod, String message) {
+    return new Entry(pod, new Verdict.Forbid(message), List.of());
+  }
+}

@@ -1,0 +1,30 @@
+package nodeward.drain;
+
+import java.time.Duration;
+import java.util.List;
+import nodeward.node.Pod;
+
+/**
+ * How a drain ended: the pods that it evicted and that are gone, those that it was to evict and
+ * that are left, and how long it took.
+ */
+public record DrainReport(End end, List<Pod> evicted, List<Left> left, Duration took) {
+  /** How it ended. */
+  public enum End {
+    /** Every pod that was to go is gone. */
+    DRAINED,
+    /** Some are left: at the deadline, or because nothing more can be done for them. */
+    LEFT,
+    /** The deadline came while the pods of the node could not be seen: there may be more. */
+    BLIND
+  }
+
+  public DrainReport {
+    evicted = List.copyOf(evicted);
+    left = List.copyOf(left);
+  }
+
+  public boolean drained() {
+    return end == End.DRAINED;
+  }
+}
