@@ -130,7 +130,7 @@ final class HookKeeper implements AutoCloseable {
     }
     standing = over;
     // Told once, and only while nobody has thought better of it.
-    if (wanted.want() == Want.COMPLETE && order == wanted && !told) {
+    if (wanted.want() == Want.COMPLETE && order.equals(wanted) && !told) {
       told = true;
       tell.accept(new Event.Detached(over));
     }

@@ -10,7 +10,7 @@ import java.util.stream.Collectors;
 import nodeward.config.Config;
 import nodeward.drain.DrainReport;
 import nodeward.drain.Left;
-import nodeward.node.NodeEvents.Type;
+import nodeward.node.NodeEvents;
 import nodeward.termination.Plan.Cordoner;
 
 /**
@@ -210,7 +210,7 @@ final class Termination {
         yield new Step(
             next,
             told(
-                new Effect.Tell(Type.NORMAL, "Cordon", "Node successfully cordoned"),
+                new Effect.Tell(NodeEvents.Type.NORMAL, "Cordon", "Node successfully cordoned"),
                 duties(next)));
       }
       case State.Cordoned(Plan plan) -> changed(state, plan.cordonedBy(cordoner));
@@ -255,7 +255,9 @@ final class Termination {
         switch (report.end()) {
           case DRAINED ->
               new Effect.Tell(
-                  Type.NORMAL, "CordonAndDrain", "Node successfully cordoned and drained");
+                  NodeEvents.Type.NORMAL,
+                  "CordonAndDrain",
+                  "Node successfully cordoned and drained");
           case LEFT -> drainError(named(report.left()));
           case BLIND ->
               drainError("its pods could not be seen before the deadline; " + named(report.left()));
@@ -265,7 +267,7 @@ final class Termination {
 
   private static Effect.Tell drainError(String why) {
     return new Effect.Tell(
-        Type.WARNING,
+        NodeEvents.Type.WARNING,
         "CordonAndDrainError",
         "There was a problem while trying to cordon and drain the node: " + why);
   }
@@ -284,7 +286,8 @@ final class Termination {
             ? new Step(
                 next,
                 told(
-                    new Effect.Tell(Type.NORMAL, "ASGLifecycle", "Lifecycle hook: " + how),
+                    new Effect.Tell(
+                        NodeEvents.Type.NORMAL, "ASGLifecycle", "Lifecycle hook: " + how),
                     duties(next)))
             : new Step(next, duties(next));
       }
@@ -307,10 +310,11 @@ final class Termination {
             told(
                 plan.cordoner() == Cordoner.OTHERS
                     ? new Effect.Tell(
-                        Type.NORMAL,
+                        NodeEvents.Type.NORMAL,
                         "CancelDrain",
                         "Notice withdrawn; the node stays cordoned, as others had left it")
-                    : new Effect.Tell(Type.NORMAL, "Uncordon", "Node successfully uncordoned"),
+                    : new Effect.Tell(
+                        NodeEvents.Type.NORMAL, "Uncordon", "Node successfully uncordoned"),
                 duties(next)));
       }
       case State.InService _,
@@ -343,7 +347,7 @@ final class Termination {
         next,
         told(
             new Effect.Tell(
-                Type.WARNING,
+                NodeEvents.Type.WARNING,
                 "CordonError",
                 "There was a problem while trying to cordon the node: the deadline came first"),
             duties(next)));
