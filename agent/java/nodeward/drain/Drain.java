@@ -17,7 +17,6 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import nodeward.component.Backoff;
 import nodeward.component.Time;
@@ -60,8 +59,8 @@ public final class Drain {
   private final Semaphore wakeUps = new Semaphore(0);
 
   private final Queue<Answer> answers = new ConcurrentLinkedQueue<>();
-  // Set by any thread, only ever earlier.
-  private final AtomicReference<Instant> deadline;
+  // Set by any thread under the lock of this, only ever earlier; read without it.
+  private volatile Instant deadline;
   // Written by the thread in run() for those who show it.
   private volatile List<Left> left = List.of();
 
@@ -110,7 +109,7 @@ public final class Drain {
     this.evictions = drainer.evictions;
     this.time = drainer.time;
     this.options = options;
-    this.deadline = new AtomicReference<>(deadline);
+    this.deadline = deadline;
     this.progress = progress;
   }
 
@@ -140,13 +139,15 @@ public final class Drain {
   }
 
   /** Moves the deadline if this one is earlier. */
-  public void tighten(Instant earlier) {
-    deadline.accumulateAndGet(earlier, (a, b) -> a.isBefore(b) ? a : b);
+  public synchronized void tighten(Instant earlier) {
+    if (earlier.isBefore(deadline)) {
+      deadline = earlier;
+    }
     wake();
   }
 
   public Instant deadline() {
-    return deadline.get();
+    return deadline;
   }
 
   /** The pods that are still to go, each with what it waits for. */
@@ -178,7 +179,7 @@ public final class Drain {
     if (watching && works.values().stream().allMatch(Drain::settled)) {
       return Optional.of(left.isEmpty() ? End.DRAINED : End.LEFT);
     }
-    if (!time.now().isBefore(deadline.get())) {
+    if (!time.now().isBefore(deadline)) {
       return Optional.of(watching ? End.LEFT : End.BLIND);
     }
     send(threads);
@@ -188,7 +189,7 @@ public final class Drain {
   /** How long nothing will have to be done unless something changes. */
   Duration untilNext() {
     Duration wait = LONGEST_WAIT;
-    Instant end = deadline.get();
+    Instant end = deadline;
     if (end.isBefore(time.now().plus(wait))) {
       wait = Duration.between(time.now(), end);
     }
@@ -356,9 +357,8 @@ public final class Drain {
             .map(w -> w.pod)
             .toList();
     if (options.dryRun() == DryRun.NONE) {
-      long gone = works.values().stream().filter(w -> w.stage == Stage.GONE && !w.evicted).count();
       drainer.outcomes.labels("evicted").inc(evicted.size());
-      drainer.outcomes.labels("gone").inc(gone);
+      drainer.outcomes.labels("gone").inc(works.size() - left.size() - evicted.size());
       drainer.outcomes.labels("left").inc(left.size());
     }
     return new DrainReport(end, evicted, left, took);

@@ -95,7 +95,8 @@ public record DrainPlan(List<Entry> entries) {
   /** One text for each message, with the pods it is about in the order of the API server. */
   private List<String> grouped(Function<Entry, List<String>> messages) {
     var pods = new LinkedHashMap<String, List<String>>();
-    for (Entry e : entries.stream().sorted(Comparator.comparing(e -> e.pod().fullName())).toList()) {
+    for (Entry e :
+        entries.stream().sorted(Comparator.comparing(e -> e.pod().fullName())).toList()) {
       for (String message : messages.apply(e)) {
         pods.computeIfAbsent(message, _ -> new ArrayList<>()).add(e.pod().fullName());
       }

@@ -25,11 +25,7 @@ public final class Drainer {
   private final List<Drain> running = new CopyOnWriteArrayList<>();
 
   public Drainer(
-      Pods pods,
-      Evictions evictions,
-      Config.Drain config,
-      CollectorRegistry registry,
-      Time time) {
+      Pods pods, Evictions evictions, Config.Drain config, CollectorRegistry registry, Time time) {
     this.pods = pods;
     this.evictions = evictions;
     this.retryInterval = config.retryInterval();
