@@ -165,7 +165,7 @@ public final class MetadataProxy implements Component {
     server = Optional.of(http);
     http.start();
     loop.start();
-    log.info("metadata: proxy listens address={}", address());
+    log.info("metadata: proxy listens address={}", text(address()));
   }
 
   /** Where it listens, once started. */
