@@ -13,6 +13,7 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -35,6 +36,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import software.amazon.awssdk.auth.credentials.AwsSessionCredentials;
+import software.amazon.awssdk.auth.credentials.InstanceProfileCredentialsProvider;
 
 /** The proxy over real HTTP, with pods on loopback addresses; names carry the conformance ids. */
 class MetadataProxyTest {
@@ -300,6 +303,22 @@ class MetadataProxyTest {
                   .status())
           .isEqualTo(200);
     }
+  }
+
+  @Test
+  void p17TheSdkForJavaGetsCredentials() {
+    node.put(withRole(FakeNode.pod("shop", "sdk", "127.0.0.1"), "team/sdk"));
+    try (var provider =
+        InstanceProfileCredentialsProvider.builder()
+            .endpoint("http://127.0.0.1:" + proxy.address().getPort())
+            .build()) {
+      var keys = (AwsSessionCredentials) provider.resolveCredentials();
+
+      assertThat(keys.accessKeyId()).startsWith("ASIA");
+      assertThat(keys.sessionToken()).startsWith("token+");
+      assertThat(keys.expirationTime()).contains(Instant.parse("2026-11-21T09:00:00Z"));
+    }
+    assertThat(requests("token")).isEqualTo(1);
   }
 
   // --- who asks
