@@ -44,7 +44,10 @@ final class PlanFile {
     } catch (NoSuchFileException e) {
       log.debug("termination: no plan file={}", file);
     } catch (IOException | IllegalArgumentException e) {
-      log.warn("termination: plan cannot be read, going on without file={} why=\"{}\"", file, e);
+      log.warn(
+          "termination: plan cannot be read, going on without file={} why=\"{}\"",
+          file,
+          e.toString());
     }
     return Optional.empty();
   }

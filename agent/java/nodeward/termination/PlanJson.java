@@ -63,7 +63,8 @@ final class PlanJson {
     try {
       JsonNode root = json.readTree(text);
       if (root.path("version").asInt() != VERSION) {
-        throw new IllegalArgumentException("version is " + root.path("version"));
+        throw new IllegalArgumentException(
+            root.has("version") ? "version is " + root.path("version") : "version is missing");
       }
       return new Stored(text(root, "node"), state(text(root, "state"), plan(root)));
     } catch (JsonProcessingException e) {

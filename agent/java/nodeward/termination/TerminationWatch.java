@@ -243,6 +243,11 @@ public final class TerminationWatch implements Component {
     return config.pollInterval();
   }
 
+  /** One look at Auto Scaling. */
+  Duration askHook(Instant now) throws IOException {
+    return keeper.pass(now);
+  }
+
   private void post(Event event) {
     inbox.add(event);
     loop.wake();
@@ -369,7 +374,8 @@ public final class TerminationWatch implements Component {
       file.write(kept);
     } catch (IOException e) {
       // A full disk must not keep the node from being drained; the annotation holds the plan too.
-      log.warn("termination: plan not stored, going on state={} why=\"{}\"", kept.word(), e);
+      log.warn(
+          "termination: plan not stored, going on state={} why=\"{}\"", kept.word(), e.toString());
     }
   }
 
@@ -377,7 +383,8 @@ public final class TerminationWatch implements Component {
     try {
       file.delete();
     } catch (IOException e) {
-      log.warn("termination: plan not deleted, the next start looks at it why=\"{}\"", e);
+      log.warn(
+          "termination: plan not deleted, the next start looks at it why=\"{}\"", e.toString());
     }
   }
 

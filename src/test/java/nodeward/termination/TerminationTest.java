@@ -1,0 +1,406 @@
+package nodeward.termination;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Random;
+import java.util.function.Predicate;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import nodeward.config.Config;
+import nodeward.drain.DrainReport;
+import nodeward.drain.DrainReport.End;
+import nodeward.drain.Left;
+import nodeward.node.FakeNode;
+import nodeward.termination.LifecycleHook.Hook;
+import nodeward.termination.Notice.Kind;
+import nodeward.termination.Plan.Cordoner;
+import nodeward.termination.Termination.Step;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+final class TerminationTest {
+  private static final Instant NOW = Instant.parse("2026-11-21T08:00:00Z");
+  private static final Duration ASG_DEADLINE = Duration.ofMinutes(15);
+  private static final Duration RESERVE = Duration.ofSeconds(10);
+  private static final Duration LEAD = Duration.ofMinutes(20);
+
+  private static final Notice ASG =
+      new Notice(Kind.AUTO_SCALING, "autoscaling:Terminated", "Terminated", Instant.MAX);
+  private static final Notice SPOT =
+      new Notice(Kind.SPOT, "spot:terminate", "terminate", NOW.plusSeconds(120));
+  private static final Notice REBOOT =
+      new Notice(Kind.MAINTENANCE, "maintenance:e-1", "system-reboot", NOW.plus(LEAD));
+  private static final Notice HAND =
+      new Notice(Kind.MANUAL, "manual:1", "requested", NOW.plusSeconds(60));
+  private static final Hook HOOK =
+      new Hook("group", "hook", Duration.ofMinutes(5), Duration.ofHours(8));
+  private static final List<Left> LEFT =
+      List.of(new Left(FakeNode.pod("default", "web", ""), "blocked"));
+
+  private static final Plan ASG_PLAN = plan(ASG, NOW.plus(ASG_DEADLINE));
+  private static final Plan SPOT_PLAN = plan(SPOT, NOW.plusSeconds(110));
+  private static final Plan OURS = ASG_PLAN.cordonedBy(Cordoner.NODEWARD);
+
+  private final Termination machine = new Termination(config(true));
+
+  static Stream<Arguments> table() {
+    var inService = new State.InService();
+    var noticed = new State.Noticed(ASG_PLAN);
+    var cordoned = new State.Cordoned(OURS);
+    var draining = new State.Draining(OURS, LEFT);
+    var detaching = new State.Detaching(OURS, LEFT);
+    var completed = new State.Completed(OURS, LEFT);
+    var returned = new State.Returned(OURS);
+    var nothing = new Event.Seen(List.of());
+    var asg = new Event.Seen(List.of(ASG));
+    var marked = new Event.Marked(Cordoner.NODEWARD);
+    var progressed = new Event.Progressed(LEFT);
+    var drained = new Event.Drained(report(End.DRAINED, List.of()));
+    var detached = new Event.Detached("completed");
+    return Stream.of(
+        Arguments.of(inService, nothing, inService),
+        Arguments.of(inService, asg, noticed),
+        Arguments.of(
+            inService, new Event.Requested(HAND), new State.Noticed(plan(HAND, HAND.at()))),
+        Arguments.of(inService, new Event.Found(OURS), new State.Noticed(OURS)),
+        Arguments.of(inService, marked, inService),
+        Arguments.of(inService, drained, inService),
+        Arguments.of(inService, detached, inService),
+        Arguments.of(inService, new Event.Hooked(HOOK), inService),
+        Arguments.of(inService, new Event.Undone(), inService),
+        Arguments.of(inService, new Event.Tick(), inService),
+        Arguments.of(noticed, asg, noticed),
+        Arguments.of(noticed, marked, cordoned),
+        Arguments.of(noticed, nothing, new State.Returned(ASG_PLAN)),
+        Arguments.of(noticed, drained, noticed),
+        Arguments.of(noticed, new Event.Found(SPOT_PLAN), noticed),
+        Arguments.of(noticed, new Event.Tick(), noticed),
+        Arguments.of(cordoned, asg, cordoned),
+        Arguments.of(cordoned, progressed, draining),
+        Arguments.of(cordoned, drained, new State.Detaching(OURS, List.of())),
+        Arguments.of(cordoned, nothing, returned),
+        Arguments.of(draining, asg, draining),
+        Arguments.of(
+            draining, new Event.Progressed(List.of()), new State.Draining(OURS, List.of())),
+        Arguments.of(draining, drained, new State.Detaching(OURS, List.of())),
+        Arguments.of(draining, new Event.Drained(report(End.LEFT, LEFT)), detaching),
+        Arguments.of(draining, new Event.Hooked(HOOK), new State.Draining(OURS.with(HOOK), LEFT)),
+        Arguments.of(draining, detached, draining),
+        Arguments.of(draining, nothing, returned),
+        Arguments.of(detaching, asg, detaching),
+        Arguments.of(detaching, progressed, detaching),
+        Arguments.of(detaching, detached, completed),
+        Arguments.of(detaching, nothing, returned),
+        Arguments.of(completed, asg, completed),
+        Arguments.of(completed, detached, completed),
+        Arguments.of(completed, nothing, returned),
+        Arguments.of(returned, nothing, returned),
+        Arguments.of(returned, new Event.Undone(), inService),
+        Arguments.of(returned, drained, returned),
+        Arguments.of(returned, asg, new State.Noticed(OURS)));
+  }
+
+  @ParameterizedTest(name = "{0} + {1}")
+  @MethodSource("table")
+  void leadsFromStateToState(State from, Event event, State to) {
+    assertThat(machine.next(from, event, NOW).state()).isEqualTo(to);
+  }
+
+  @Test
+  void thePlanIsStoredBeforeTheNodeIsTouched() {
+    Step step = machine.next(new State.InService(), seen(ASG), NOW);
+
+    assertThat(step.effects())
+        .containsExactly(
+            new Effect.Announce(ASG),
+            new Effect.StopWork(),
+            new Effect.Store(new State.Noticed(ASG_PLAN)),
+            new Effect.KeepHook(ASG_PLAN),
+            new Effect.Mark(ASG_PLAN));
+  }
+
+  @Test
+  void theSameNoticeSeenAgainLeavesEverythingAsItIs() {
+    for (State state : states(OURS)) {
+      assertThat(machine.next(state, seen(ASG), NOW.plusSeconds(5)))
+          .isEqualTo(new Step(state, List.of()));
+    }
+  }
+
+  @Test
+  void aStricterNoticeTightensTheRunningPlanAndRestartsNothing() {
+    Step step = machine.next(new State.Draining(OURS, LEFT), seen(ASG, SPOT), NOW);
+
+    Plan tightened =
+        new Plan(
+            List.of(ASG, SPOT), NOW, NOW.plusSeconds(110), Cordoner.NODEWARD, Optional.empty());
+    assertThat(step.state()).isEqualTo(new State.Draining(tightened, LEFT));
+    assertThat(step.effects())
+        .containsExactly(
+            new Effect.Announce(SPOT),
+            new Effect.Store(step.state()),
+            new Effect.KeepHook(tightened),
+            new Effect.Drain(tightened),
+            new Effect.Mark(tightened));
+  }
+
+  @Test
+  void aLooserNoticeJoinsAndLeavesTheDeadline() {
+    State spot = new State.Draining(SPOT_PLAN, LEFT);
+
+    Plan plan = machine.next(spot, seen(SPOT, ASG), NOW).state().planned().orElseThrow();
+
+    assertThat(plan.deadline()).isEqualTo(SPOT_PLAN.deadline());
+    assertThat(plan.of(Kind.AUTO_SCALING)).isTrue();
+  }
+
+  @Test
+  void aNoticeWhoseTimeMovesEarlierTightens() {
+    Notice earlier = new Notice(Kind.SPOT, SPOT.id(), "terminate", NOW.plusSeconds(60));
+    State spot = new State.Draining(SPOT_PLAN, LEFT);
+
+    Step step = machine.next(spot, seen(earlier), NOW);
+
+    assertThat(step.state().planned().orElseThrow().deadline()).isEqualTo(NOW.plusSeconds(50));
+    assertThat(step.effects()).noneMatch(e -> e instanceof Effect.Announce);
+  }
+
+  @Test
+  void aHookThatComesAfterASpotDrainIsCompletedWithoutAnotherDrain() {
+    State completed = new State.Completed(SPOT_PLAN, LEFT);
+
+    Step step = machine.next(completed, seen(SPOT, ASG), NOW);
+
+    assertThat(step.state()).isInstanceOf(State.Detaching.class);
+    assertThat(step.effects()).noneMatch(e -> e instanceof Effect.Drain);
+    assertThat(step.effects().getLast()).isInstanceOf(Effect.Detach.class);
+  }
+
+  @Test
+  void aNodeThatWasCompletedAndComesUnderAnotherNoticeIsDrainedAnew() {
+    State completed = new State.Completed(OURS, LEFT);
+
+    Step step = machine.next(completed, seen(SPOT), NOW);
+
+    assertThat(step.state()).isEqualTo(new State.Noticed(SPOT_PLAN.cordonedBy(Cordoner.NODEWARD)));
+    assertThat(step.effects()).contains(new Effect.StopWork());
+  }
+
+  @Test
+  void aWithdrawnNoticeStopsTheWorkAndUndoes() {
+    for (State state : states(OURS)) {
+      State returned = new State.Returned(OURS);
+      assertThat(machine.next(state, new Event.Seen(List.of()), NOW))
+          .isEqualTo(
+              new Step(
+                  returned,
+                  List.of(
+                      new Effect.StopWork(), new Effect.Store(returned), new Effect.Undo(OURS))));
+    }
+  }
+
+  @Test
+  void oneOfTwoNoticesWithdrawnChangesNothing() {
+    Plan both = OURS.joinedBy(SPOT, NOW.plusSeconds(110));
+    State state = new State.Draining(both, LEFT);
+
+    assertThat(machine.next(state, seen(ASG), NOW)).isEqualTo(new Step(state, List.of()));
+  }
+
+  @Test
+  void maintenanceBeginsItsLeadBeforeTheTimeAndNotEarlier() {
+    Notice later = new Notice(Kind.MAINTENANCE, "m", "system-reboot", NOW.plus(LEAD).plusNanos(1));
+
+    assertThat(machine.next(new State.InService(), seen(later), NOW).state())
+        .isEqualTo(new State.InService());
+    assertThat(machine.next(new State.InService(), seen(REBOOT), NOW).state())
+        .isEqualTo(new State.Noticed(plan(REBOOT, REBOOT.at())));
+  }
+
+  @Test
+  void maintenanceThatIsDueAlreadyGetsItsLead() {
+    Notice due = new Notice(Kind.MAINTENANCE, "m", "system-reboot", NOW.minusSeconds(60));
+
+    Plan plan = machine.next(new State.InService(), seen(due), NOW).state().planned().orElseThrow();
+
+    assertThat(plan.deadline()).isEqualTo(NOW.plus(LEAD));
+  }
+
+  @Test
+  void aSpotNoticeWithoutATimeHasTwoMinutes() {
+    Notice spot = new Notice(Kind.SPOT, "spot", "hibernate", Instant.MAX);
+
+    Plan plan =
+        machine.next(new State.InService(), seen(spot), NOW).state().planned().orElseThrow();
+
+    assertThat(plan.deadline()).isEqualTo(NOW.plusSeconds(110));
+  }
+
+  @Test
+  void noticesOfAKindThatIsOffAreNotActedUpon() {
+    Termination off = new Termination(config(false));
+
+    assertThat(off.next(new State.InService(), seen(ASG, SPOT, REBOOT), NOW).state())
+        .isEqualTo(new State.InService());
+    assertThat(off.next(new State.InService(), seen(HAND), NOW).state())
+        .isInstanceOf(State.Noticed.class);
+  }
+
+  @Test
+  void aNodeThatCannotBeCordonedUntilTheDeadlineStillGetsItsHookCompleted() {
+    Step step = machine.next(new State.Noticed(ASG_PLAN), new Event.Tick(), ASG_PLAN.deadline());
+
+    assertThat(step.state()).isEqualTo(new State.Detaching(ASG_PLAN, List.of()));
+    assertThat(step.effects()).contains(new Effect.Detach(ASG_PLAN));
+  }
+
+  @Test
+  void aStoredStateIsResumedWithAllThatIsToBeDoneInIt() {
+    assertThat(machine.resume(new State.Noticed(OURS)).effects()).endsWith(new Effect.Mark(OURS));
+    assertThat(machine.resume(new State.Cordoned(OURS)).effects())
+        .endsWith(new Effect.KeepHook(OURS), new Effect.Drain(OURS));
+    assertThat(machine.resume(new State.Draining(OURS, List.of())).effects())
+        .endsWith(new Effect.KeepHook(OURS), new Effect.Drain(OURS));
+    assertThat(machine.resume(new State.Detaching(OURS, List.of())).effects())
+        .endsWith(new Effect.KeepHook(OURS), new Effect.Detach(OURS));
+    assertThat(machine.resume(new State.Returned(OURS)).effects()).endsWith(new Effect.Undo(OURS));
+  }
+
+  @Test
+  void anEventNamesTheFirstPodsThatAreLeftAndCountsTheRest() {
+    List<Left> many =
+        IntStream.range(0, 7)
+            .mapToObj(i -> new Left(FakeNode.pod("a", "p" + i, ""), "blocked"))
+            .toList();
+
+    Step step =
+        machine.next(
+            new State.Draining(OURS, many), new Event.Drained(report(End.LEFT, many)), NOW);
+
+    assertThat(((Effect.Tell) step.effects().getFirst()).message())
+        .contains("pods left: 7 (a/p0: blocked")
+        .endsWith("and 2 more)");
+  }
+
+  @Test
+  void holdsItsPromisesWhateverTheOrderOfEvents() {
+    for (long seed = 0; seed < 2_000; seed++) {
+      var random = new Random(seed);
+      State state = new State.InService();
+      Instant now = NOW;
+      for (int i = 0; i < 40; i++) {
+        now = now.plusSeconds(random.nextInt(60));
+        Event event = anyEvent(random, now);
+        Step step = machine.next(state, event, now);
+        check("seed " + seed + " step " + i + ": " + state + " + " + event, state, step);
+        state = step.state();
+      }
+    }
+  }
+
+  private static void check(String what, State before, Step step) {
+    State after = step.state();
+    List<Effect> effects = step.effects();
+    Optional<Plan> old = before.planned();
+    Optional<Plan> plan = after.planned();
+    boolean same = old.isPresent() && plan.isPresent() && !(after instanceof State.Noticed);
+    if (same) {
+      assertThat(plan.get().deadline()).as(what).isBeforeOrEqualTo(old.get().deadline());
+      assertThat(plan.get().notices()).as(what).containsAll(old.get().notices());
+      assertThat(plan.get().since()).as(what).isEqualTo(old.get().since());
+    }
+    if (!after.equals(before) && !(after instanceof State.Draining)) {
+      assertThat(effects).as(what).isNotEmpty();
+    }
+    for (Effect effect : effects) {
+      if (effect instanceof Effect.Store(State stored)) {
+        assertThat(stored).as(what).isEqualTo(after);
+      }
+    }
+    int store = first(effects, e -> e instanceof Effect.Store);
+    Predicate<Effect> acts =
+        e ->
+            e instanceof Effect.Mark
+                || e instanceof Effect.Drain
+                || e instanceof Effect.Detach
+                || e instanceof Effect.Undo;
+    if (effects.stream().anyMatch(acts)) {
+      assertThat(store).as(what).isBetween(0, first(effects, acts) - 1);
+    }
+    if (effects.stream().anyMatch(e -> e instanceof Effect.Drain)) {
+      assertThat(after).as(what).isInstanceOfAny(State.Cordoned.class, State.Draining.class);
+    }
+    if (effects.stream().anyMatch(e -> e instanceof Effect.Undo)) {
+      assertThat(after).as(what).isInstanceOf(State.Returned.class);
+    }
+    if (after instanceof State.Completed && !(before instanceof State.Completed)) {
+      assertThat(before).as(what).isInstanceOf(State.Detaching.class);
+    }
+    if (after instanceof State.InService && !(before instanceof State.InService)) {
+      assertThat(before).as(what).isInstanceOf(State.Returned.class);
+      assertThat(effects).as(what).endsWith(new Effect.Forget());
+    }
+  }
+
+  private static int first(List<Effect> effects, Predicate<Effect> that) {
+    return IntStream.range(0, effects.size())
+        .filter(i -> that.test(effects.get(i)))
+        .findFirst()
+        .orElse(-1);
+  }
+
+  private static Event anyEvent(Random random, Instant now) {
+    return switch (random.nextInt(14)) {
+      case 0, 1, 2 -> {
+        var some = new ArrayList<>(List.of(ASG, SPOT, REBOOT, HAND));
+        some.removeIf(_ -> random.nextBoolean());
+        yield new Event.Seen(some);
+      }
+      case 3 -> new Event.Requested(HAND);
+      case 4, 5 -> new Event.Marked(Cordoner.values()[random.nextInt(3)]);
+      case 6, 7 -> new Event.Progressed(random.nextBoolean() ? LEFT : List.of());
+      case 8, 9 -> new Event.Drained(report(End.values()[random.nextInt(3)], LEFT));
+      case 10 -> new Event.Hooked(HOOK);
+      case 11 -> new Event.Detached("completed");
+      case 12 -> random.nextBoolean() ? new Event.Undone() : new Event.Found(OURS);
+      default -> new Event.Tick();
+    };
+  }
+
+  private static List<State> states(Plan plan) {
+    return List.of(
+        new State.Noticed(plan),
+        new State.Cordoned(plan),
+        new State.Draining(plan, LEFT),
+        new State.Detaching(plan, LEFT),
+        new State.Completed(plan, LEFT));
+  }
+
+  private static Event seen(Notice... notices) {
+    return new Event.Seen(List.of(notices));
+  }
+
+  private static Plan plan(Notice notice, Instant deadline) {
+    return new Plan(List.of(notice), NOW, deadline, Cordoner.UNKNOWN, Optional.empty());
+  }
+
+  private static DrainReport report(End end, List<Left> left) {
+    return new DrainReport(end, List.of(), left, Duration.ofSeconds(3));
+  }
+
+  private static Config.Termination config(boolean enabled) {
+    return new Config.Termination(
+        true,
+        Duration.ofSeconds(5),
+        new Config.Termination.AutoScaling(enabled, ASG_DEADLINE, ""),
+        new Config.Termination.Spot(enabled, RESERVE),
+        new Config.Termination.Maintenance(enabled, LEAD));
+  }
+}

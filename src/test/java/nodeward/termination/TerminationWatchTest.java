@@ -1,0 +1,502 @@
+package nodeward.termination;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.prometheus.client.CollectorRegistry;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import nodeward.component.FakeTime;
+import nodeward.component.Time;
+import nodeward.config.Config;
+import nodeward.drain.DrainOptions;
+import nodeward.drain.Drainer;
+import nodeward.node.Evicted;
+import nodeward.node.FakeNode;
+import nodeward.node.NodeChange;
+import nodeward.node.NodeView;
+import nodeward.node.Pod;
+import nodeward.node.Taint;
+import nodeward.termination.Notice.Kind;
+import nodeward.termination.Plan.Cordoner;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+@Timeout(60)
+final class TerminationWatchTest {
+  private static final Notice ASG =
+      new Notice(Kind.AUTO_SCALING, "autoscaling:Terminated", "Terminated", Instant.MAX);
+
+  @TempDir Path directory;
+
+  private final FakeTime time = new FakeTime();
+  private final FakeNode node = new FakeNode("node-1").register(Taint.parse("theirs:NoExecute"));
+  private final FakeHook hook = new FakeHook();
+  private final Pod web = FakeNode.pod("default", "web", "10.0.0.1");
+  private final Pod db = FakeNode.pod("default", "db", "10.0.0.2");
+  private final Pod proxy = FakeNode.daemonPod("kube-system", "kube-proxy");
+
+  private volatile List<Notice> standing = List.of();
+  private volatile boolean metadataAway;
+  private CollectorRegistry registry = new CollectorRegistry();
+  private TerminationWatch watch;
+
+  @BeforeEach
+  void begin() {
+    List.of(web, db, proxy).forEach(node::put);
+    watch = agent(time, Duration.ofSeconds(5));
+  }
+
+  @AfterEach
+  void stop() {
+    watch.close();
+  }
+
+  @Test
+  void aTerminationNoticeLeadsToCordonEvictionsWaitAndCompletion() throws Exception {
+    pollAndPass();
+    assertThat(watch.state()).isEqualTo(new State.InService());
+    assertThat(hook.calls()).isEmpty();
+
+    standing = List.of(ASG);
+    pollAndPass();
+    NodeView marked = node.current().orElseThrow();
+    assertThat(marked.unschedulable()).isTrue();
+    assertThat(marked.taints())
+        .extracting(Taint::toString)
+        .containsExactly("theirs:NoExecute", "nodeward.dev/terminating=autoscaling:NoSchedule");
+    assertThat(marked.labels()).containsEntry(TerminationWatch.EXCLUDE, "nodeward");
+    assertThat(marked.annotation(TerminationWatch.ANNOTATION).orElseThrow())
+        .contains("\"cordonedBy\":\"nodeward\"");
+    assertThat(changes()).isEqualTo(1);
+
+    until(() -> evictions().size() == 2);
+    assertThat(evictions()).containsExactlyInAnyOrder("default/web", "default/db");
+    until(() -> watch.state().left().size() == 2);
+    assertThat(watch.status())
+        .containsEntry("state", "draining")
+        .containsEntry("kind", "autoscaling")
+        .containsEntry("deadline", "2026-11-21T08:15:00Z");
+    assertThat(watch.status().get("left").toString())
+        .contains("default/web: evicted, has not ended yet");
+
+    hook.lifecycleState("Terminating:Wait");
+    node.remove(web);
+    time.advance(Duration.ofSeconds(7));
+    node.remove(db);
+    until(() -> watch.state() instanceof State.Detaching);
+    assertThat(hook.count("complete")).isZero();
+    assertThat(value("nodeward_termination_duration_seconds", "until", "drained")).isEqualTo(7);
+
+    hookPass();
+    pass();
+    assertThat(watch.state()).isInstanceOf(State.Completed.class);
+    assertThat(hook.count("complete")).isEqualTo(1);
+    assertThat(value("nodeward_termination_state", "state", "completed")).isEqualTo(1);
+    assertThat(value("nodeward_termination_state", "state", "in service")).isZero();
+    assertThat(value("nodeward_termination_notices_total", "kind", "autoscaling")).isEqualTo(1);
+
+    pollAndPass();
+    hookPass();
+    pass();
+    assertThat(changes()).isEqualTo(1);
+    assertThat(evictions()).hasSize(2);
+    assertThat(hook.count("complete")).isEqualTo(1);
+    assertThat(events())
+        .containsExactly(
+            "Normal ASGLifecycle The node goes away: autoscaling Terminated at no set time",
+            "Normal Cordon Node successfully cordoned",
+            "Normal CordonAndDrain Node successfully cordoned and drained",
+            "Normal ASGLifecycle Lifecycle hook: completed drain of group workers");
+  }
+
+  @Test
+  void anAgentThatIsRestartedInTheMiddleGoesOnWithTheSamePlan() throws Exception {
+    standing = List.of(ASG);
+    pollAndPass();
+    until(() -> evictions().size() == 2);
+    Instant deadline = plan().deadline();
+    hookPass();
+    pass();
+
+    watch.close();
+    assertThat(node.current().map(NodeView::unschedulable)).contains(true);
+    time.advance(Duration.ofMinutes(2));
+    watch = agent(time, Duration.ofSeconds(5));
+    watch.resume();
+    pollAndPass();
+
+    assertThat(watch.state()).isInstanceOf(State.Draining.class);
+    assertThat(plan().deadline()).isEqualTo(deadline);
+    assertThat(plan().cordoner()).isEqualTo(Cordoner.NODEWARD);
+    assertThat(plan().hook()).contains(FakeHook.HOOK);
+    node.remove(web);
+    node.remove(db);
+    until(() -> watch.state() instanceof State.Detaching);
+    assertThat(evictions()).hasSize(2);
+    assertThat(changes()).isEqualTo(1);
+    hook.lifecycleState("Terminating:Wait");
+    hookPass();
+    pass();
+    assertThat(watch.state()).isInstanceOf(State.Completed.class);
+  }
+
+  @Test
+  void anAgentThatDiedBetweenCordonAndStoringKnowsThatTheCordonIsItsOwn() throws Exception {
+    standing = List.of(ASG);
+    pollAndPass();
+    watch.close();
+    new PlanFile(directory, "node-1").write(new State.Noticed(plan().cordonedBy(Cordoner.UNKNOWN)));
+
+    watch = agent(time, Duration.ofSeconds(5));
+    watch.resume();
+    pollAndPass();
+
+    assertThat(plan().cordoner()).isEqualTo(Cordoner.NODEWARD);
+  }
+
+  @Test
+  void anAgentThatLostItsFileTakesItsOldMarksOffANodeThatIsNotGoingAway() throws Exception {
+    standing = List.of(ASG);
+    pollAndPass();
+    watch.close();
+    Files.delete(directory.resolve("plan.json"));
+    standing = List.of();
+
+    watch = agent(time, Duration.ofSeconds(5));
+    watch.resume();
+    pollAndPass();
+
+    assertThat(watch.state()).isEqualTo(new State.InService());
+    assertThatNodeIsAsItWas();
+  }
+
+  @Test
+  void aWithdrawnNoticeIsUndoneCompletely() throws Exception {
+    standing = List.of(ASG);
+    node.answer(web, new Evicted.Blocked("budget", Duration.ZERO));
+    pollAndPass();
+
+    standing = List.of();
+    pollAndPass();
+
+    assertThat(watch.state()).isEqualTo(new State.InService());
+    assertThatNodeIsAsItWas();
+    assertThat(directory.resolve("plan.json")).doesNotExist();
+    assertThat(events()).last().isEqualTo("Normal Uncordon Node successfully uncordoned");
+  }
+
+  @Test
+  void whatOthersHadDoneBeforeIsRememberedAndLeft() throws Exception {
+    node.edit(n -> n.cordoned().withLabel(TerminationWatch.EXCLUDE, "theirs"));
+    standing = List.of(ASG);
+    pollAndPass();
+    assertThat(plan().cordoner()).isEqualTo(Cordoner.OTHERS);
+    watch.close();
+    watch = agent(time, Duration.ofSeconds(5));
+    watch.resume();
+
+    standing = List.of();
+    pollAndPass();
+
+    NodeView after = node.current().orElseThrow();
+    assertThat(after.unschedulable()).isTrue();
+    assertThat(after.labels()).containsEntry(TerminationWatch.EXCLUDE, "theirs");
+    assertThat(after.hasTaint(TerminationWatch.TAINT)).isFalse();
+    assertThat(after.annotations()).isEmpty();
+  }
+
+  @Test
+  void aCordonThatComesInBetweenIsNotTakenForOurs() throws Exception {
+    node.beforeNextChange(() -> node.edit(NodeChange::cordoned));
+    standing = List.of(ASG);
+
+    pollAndPass();
+
+    assertThat(plan().cordoner()).isEqualTo(Cordoner.OTHERS);
+  }
+
+  @Test
+  void aSpotNoticeTightensTheDeadlineOfTheRunningDrain() throws Exception {
+    node.answer(web, new Evicted.Blocked("budget web", Duration.ZERO));
+    standing = List.of(ASG);
+    pollAndPass();
+    until(() -> evictions().contains("default/web"));
+    node.remove(db);
+
+    Instant gone = time.now().plusSeconds(120);
+    standing = List.of(ASG, new Notice(Kind.SPOT, "spot:1", "terminate", gone));
+    pollAndPass();
+    assertThat(plan().deadline()).isEqualTo(gone.minusSeconds(10));
+    assertThat(node.current().orElseThrow().annotation(TerminationWatch.ANNOTATION).orElseThrow())
+        .contains("spot:1");
+    assertThat(watch.state()).isInstanceOf(State.Draining.class);
+
+    time.advance(Duration.ofSeconds(110));
+    node.watching(FakeNode.Watch.CONNECTED);
+    until(() -> watch.state() instanceof State.Detaching);
+    assertThat(watch.state().left())
+        .singleElement()
+        .hasToString("default/web: blocked: budget web");
+    hook.lifecycleState("Terminating:Wait");
+    hookPass();
+    pass();
+    assertThat(watch.state()).isInstanceOf(State.Completed.class);
+    assertThat(events())
+        .contains(
+            "Warning CordonAndDrainError There was a problem while trying to cordon and drain the"
+                + " node: pods left: 1 (default/web: blocked: budget web)");
+  }
+
+  @Test
+  void anApiServerThatIsAwayForAWhileIsWaitedFor() throws Exception {
+    node.failWith(Optional.of(new IOException("connection refused")));
+    standing = List.of(ASG);
+    watch.poll(time.now());
+    assertThatThrownBy(this::pass).hasMessage("connection refused");
+    assertThat(watch.state()).isInstanceOf(State.Noticed.class);
+    assertThat(directory.resolve("plan.json")).content().contains("autoscaling:Terminated");
+
+    node.failWith(Optional.empty());
+    time.advance(Duration.ofMinutes(1));
+    pass();
+    until(() -> evictions().size() == 2);
+
+    assertThat(plan().deadline()).isEqualTo(Instant.parse("2026-11-21T08:15:00Z"));
+  }
+
+  @Test
+  void theHookIsCompletedAtTheDeadlineThoughTheApiServerIsAway() throws Exception {
+    node.failWith(Optional.of(new IOException("connection refused")));
+    hook.lifecycleState("Terminating:Wait");
+    standing = List.of(ASG);
+    watch.poll(time.now());
+    assertThatThrownBy(this::pass).hasMessage("connection refused");
+    hookPass();
+    assertThat(hook.count("heartbeat")).isEqualTo(1);
+
+    time.advance(Duration.ofMinutes(15));
+    pass();
+    hookPass();
+    pass();
+
+    assertThat(watch.state()).isInstanceOf(State.Completed.class);
+    assertThat(hook.count("complete")).isEqualTo(1);
+  }
+
+  @Test
+  void metadataThatIsAwayDoesNotWithdrawANotice() throws Exception {
+    standing = List.of(ASG);
+    pollAndPass();
+
+    metadataAway = true;
+    assertThatThrownBy(() -> watch.poll(time.now())).hasMessage("metadata: timed out");
+    pass();
+
+    assertThat(watch.state()).isInstanceOf(State.Draining.class);
+  }
+
+  @Test
+  void aStateDirectoryThatCannotBeWrittenDoesNotKeepTheNodeFromBeingDrained() throws Exception {
+    Files.createDirectories(directory.resolve("plan.json/taken"));
+    standing = List.of(ASG);
+
+    pollAndPass();
+
+    until(() -> evictions().size() == 2);
+  }
+
+  @Test
+  void aRequestByHandStandsOverRestartsUntilItIsTakenBack() throws Exception {
+    Instant deadline = time.now().plusSeconds(600);
+    watch.request(deadline);
+    pass();
+    pollAndPass();
+    assertThat(plan().kind()).isEqualTo(Kind.MANUAL);
+    assertThat(plan().deadline()).isEqualTo(deadline);
+    until(() -> evictions().size() == 2);
+    node.remove(web);
+    node.remove(db);
+    until(() -> watch.state() instanceof State.Completed);
+    assertThat(hook.calls()).isEmpty();
+
+    watch.close();
+    watch = agent(time, Duration.ofSeconds(5));
+    watch.resume();
+    pollAndPass();
+    assertThat(watch.state()).isInstanceOf(State.Completed.class);
+
+    watch.withdraw();
+    pollAndPass();
+    assertThat(watch.state()).isEqualTo(new State.InService());
+    assertThatNodeIsAsItWas();
+  }
+
+  @Test
+  void maintenanceToComeIsShownAndNotActedUpon() throws Exception {
+    Instant at = time.now().plus(Duration.ofDays(7));
+    standing = List.of(new Notice(Kind.MAINTENANCE, "maintenance:1", "system-reboot", at));
+    pollAndPass();
+    assertThat(watch.state()).isEqualTo(new State.InService());
+    assertThat(watch.status().get("notices"))
+        .isEqualTo(List.of("maintenance system-reboot at 2026-11-28T08:00:00Z"));
+
+    time.advance(Duration.ofDays(7).minus(Duration.ofMinutes(15)));
+    pollAndPass();
+    assertThat(plan().deadline()).isEqualTo(at);
+  }
+
+  @Test
+  void aStaleDrainSaysNothingAboutThePlanAfterIt() throws Exception {
+    standing = List.of(ASG);
+    pollAndPass();
+    until(() -> evictions().size() == 2);
+    standing = List.of();
+    pollAndPass();
+
+    standing = List.of(new Notice(Kind.AUTO_SCALING, "autoscaling:2", "Terminated", Instant.MAX));
+    pollAndPass();
+
+    assertThat(watch.state()).isInstanceOf(State.Draining.class);
+    node.remove(web);
+    node.remove(db);
+    until(() -> watch.state() instanceof State.Detaching);
+  }
+
+  @Test
+  void runsByItselfFromNoticeToCompletionAndStopsWithoutUndoing() throws Exception {
+    watch = agent(Time.SYSTEM, Duration.ofMillis(20));
+    watch.start();
+    eventually(() -> watch.health().isHealthy());
+    assertThat(watch.status()).containsEntry("state", "in service");
+    hook.lifecycleState("Terminating:Wait");
+
+    standing = List.of(ASG);
+    eventually(() -> evictions().size() == 2);
+    node.remove(web);
+    node.remove(db);
+    eventually(() -> watch.state() instanceof State.Completed);
+    watch.close();
+
+    assertThat(hook.count("complete")).isEqualTo(1);
+    assertThat(node.current().map(NodeView::unschedulable)).contains(true);
+    assertThat(node.pods()).containsExactly(proxy);
+    assertThat(directory.resolve("plan.json")).content().contains("completed");
+  }
+
+  @Test
+  void stoppingAnAgentInServiceTouchesNothing() {
+    watch = agent(Time.SYSTEM, Duration.ofMillis(20));
+    watch.start();
+
+    watch.close();
+    watch.close();
+
+    assertThat(changes()).isZero();
+    assertThat(evictions()).isEmpty();
+    assertThat(directory.resolve("plan.json")).doesNotExist();
+  }
+
+  // --- the agent, by hand or on its own threads
+
+  private TerminationWatch agent(Time time, Duration pollInterval) {
+    registry = new CollectorRegistry();
+    return new TerminationWatch(
+        new Config.Termination(
+            true,
+            pollInterval,
+            new Config.Termination.AutoScaling(true, Duration.ofMinutes(15), ""),
+            new Config.Termination.Spot(true, Duration.ofSeconds(10)),
+            new Config.Termination.Maintenance(true, Duration.ofMinutes(15))),
+        new Config.State(directory),
+        new TerminationWatch.Ports(node, node, this::read, hook),
+        new Drainer(node.asPods(), node, new Config.Drain(Duration.ofSeconds(5)), registry, time),
+        DrainOptions.ofDaemon(""),
+        registry,
+        time);
+  }
+
+  private List<Notice> read() throws IOException {
+    if (metadataAway) {
+      throw new IOException("metadata: timed out");
+    }
+    return standing;
+  }
+
+  private void pollAndPass() throws Exception {
+    watch.poll(time.now());
+    pass();
+  }
+
+  private void pass() throws Exception {
+    watch.pass(time.now());
+  }
+
+  private void hookPass() throws Exception {
+    watch.askHook(time.now());
+  }
+
+  private Plan plan() {
+    return watch.state().planned().orElseThrow();
+  }
+
+  /** Lets the agent work, without its clock, until the condition holds. */
+  private void until(Condition condition) throws Exception {
+    eventually(
+        () -> {
+          pass();
+          return condition.holds();
+        });
+  }
+
+  private interface Condition {
+    boolean holds() throws Exception;
+  }
+
+  private static void eventually(Condition condition) throws Exception {
+    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
+    while (!condition.holds()) {
+      assertThat(System.nanoTime()).as("in time").isLessThan(end);
+      Thread.sleep(10);
+    }
+  }
+
+  private void assertThatNodeIsAsItWas() {
+    NodeView after = node.current().orElseThrow();
+    assertThat(after.unschedulable()).isFalse();
+    assertThat(after.taints()).extracting(Taint::toString).containsExactly("theirs:NoExecute");
+    assertThat(after.labels()).doesNotContainKey(TerminationWatch.EXCLUDE);
+    assertThat(after.annotations()).isEmpty();
+  }
+
+  private int changes() {
+    synchronized (node) {
+      return node.changes.size();
+    }
+  }
+
+  private List<String> evictions() {
+    synchronized (node) {
+      return List.copyOf(node.evictions);
+    }
+  }
+
+  private List<String> events() {
+    synchronized (node) {
+      return List.copyOf(node.events);
+    }
+  }
+
+  private double value(String name, String label, String value) {
+    return registry.getSampleValue(name, new String[] {label}, new String[] {value});
+  }
+}
