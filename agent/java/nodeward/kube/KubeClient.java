@@ -1,0 +1,245 @@
+package nodeward.kube;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.fabric8.kubernetes.api.model.Node;
+import io.fabric8.kubernetes.api.model.NodeList;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.PodList;
+import io.fabric8.kubernetes.api.model.Status;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientBuilder;
+import io.fabric8.kubernetes.client.http.HttpRequest;
+import io.fabric8.kubernetes.client.http.HttpResponse;
+import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
+import io.prometheus.client.CollectorRegistry;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.net.URI;
+import java.net.URLEncoder;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.SequencedMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
+import java.util.random.RandomGenerator;
+import java.util.stream.Stream;
+import nodeward.component.Component;
+import nodeward.component.Health;
+import nodeward.config.Config;
+
+/**
+ * The connection to the API server that all of this package shares: one fabric8 client with one
+ * pool of connections. It is built on first use and without any request, so that neither a missing
+ * kubeconfig nor an API server that is away keeps the agent from starting; both show as an {@link
+ * IOException} of the call. It never retries by itself. Safe for use by several threads.
+ */
+public final class KubeClient implements Component {
+  static final String JSON = "application/json";
+
+  // A watch that failed is tried again after this, doubled up to 32 times it: between 3 and 8 s at
+  // most. Drawn once for
+  // each agent, so that a fleet that lost its API server does not come back in step.
+  private static final int RECONNECT_LEAST = 100;
+  private static final int RECONNECT_MOST = 250;
+
+  private final Config.Kubernetes config;
+  private final String version;
+  private final Credentials credentials;
+  private final Traffic traffic;
+  private final KubernetesSerialization serialization = serialization();
+  private final ReentrantLock lock = new ReentrantLock();
+  // Guarded by lock: two first users must share one client.
+  private Optional<KubernetesClient> client = Optional.empty();
+  private boolean closed;
+  // Why there is no client, for health(), which must not wait for the lock.
+  private volatile String trouble = "";
+
+  /**
+   * @param version of the agent, for the User-Agent {@code nodeward/<version>}
+   * @param environment of the process, where {@code KUBECONFIG} and the pod's API server are looked
+   *     for
+   */
+  public KubeClient(
+      Config.Kubernetes config,
+      String version,
+      Map<String, String> environment,
+      CollectorRegistry metrics) {
+    this.config = config;
+    this.version = version;
+    this.credentials = new Credentials(config.kubeconfig(), environment);
+    this.traffic = new Traffic(config.requestTimeout(), metrics);
+  }
+
+  @Override
+  public String name() {
+    return "kubernetes";
+  }
+
+  @Override
+  public void start() {}
+
+  @Override
+  public Health health() {
+    return trouble.isEmpty() ? Health.healthy() : Health.degraded(trouble);
+  }
+
+  @Override
+  public SequencedMap<String, Object> status() {
+    var status = new LinkedHashMap<String, Object>();
+    status.put("credentials", credentials.toString());
+    lock.lock();
+    try {
+      client.ifPresent(c -> status.put("server", c.getMasterUrl().toString()));
+    } finally {
+      lock.unlock();
+    }
+    return status;
+  }
+
+  /** Ends the connections and everything that waits for an answer. */
+  @Override
+  public void close() {
+    Optional<KubernetesClient> last;
+    lock.lock();
+    try {
+      closed = true;
+      last = client;
+      client = Optional.empty();
+    } finally {
+      lock.unlock();
+    }
+    last.ifPresent(KubernetesClient::close);
+  }
+
+  /** The client; fails when there are no credentials to build it from. */
+  KubernetesClient client() throws IOException {
+    lock.lock();
+    try {
+      if (closed) {
+        throw new IOException("the connection to the API server is closed");
+      }
+      if (client.isEmpty()) {
+        client = Optional.of(build());
+      }
+      trouble = "";
+      return client.get();
+    } catch (IOException e) {
+      trouble = Failures.text(e);
+      throw e;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Tells how attempts to open a watch of the resource go. */
+  void onWatch(String resource, WatchAttempts attempts, BooleanSupplier watching) {
+    traffic.onWatch(resource, attempts, watching);
+  }
+
+  /**
+   * Reads what is at the path, whatever the answer; an {@link IOException} when there was none.
+   *
+   * @param operation what is done on what, for the error: {@code read node n1}
+   * @param path from the root of the API, with its query, segments {@link #segment encoded}
+   */
+  Answer get(String operation, String path) throws IOException {
+    return exchange(operation, path, request -> {});
+  }
+
+  /** As {@link #get}, with a body. */
+  Answer send(String operation, String method, String path, String contentType, String body)
+      throws IOException {
+    return exchange(operation, path, request -> request.method(method, contentType, body));
+  }
+
+  private Answer exchange(String operation, String path, Consumer<HttpRequest.Builder> completed)
+      throws IOException {
+    KubernetesClient client = client();
+    String server = client.getMasterUrl().toString().replaceAll("/+$", "");
+    HttpRequest.Builder request =
+        client
+            .getHttpClient()
+            .newHttpRequestBuilder()
+            .uri(URI.create(server + path))
+            .timeout(config.requestTimeout().toMillis(), TimeUnit.MILLISECONDS);
+    request.header("Accept", JSON);
+    completed.accept(request);
+    HttpResponse<String> response =
+        await(operation, client.getHttpClient().sendAsync(request.build(), String.class));
+    return Answer.of(
+        operation, response.code(), response.bodyString(), response.header("Retry-After"));
+  }
+
+  <T> T parse(String json, Class<T> type) {
+    return serialization.unmarshal(json, type);
+  }
+
+  /** A name as it stands in a path. */
+  static String segment(String name) {
+    return URLEncoder.encode(name, StandardCharsets.UTF_8).replace("+", "%20");
+  }
+
+  private <T> T await(String operation, CompletableFuture<T> answer) throws IOException {
+    // The request has a limit of its own; this one is for a client that was closed under it.
+    Duration limit = config.requestTimeout().multipliedBy(2).plusSeconds(5);
+    try {
+      return answer.get(limit.toMillis(), TimeUnit.MILLISECONDS);
+    } catch (InterruptedException e) {
+      answer.cancel(true);
+      Thread.currentThread().interrupt();
+      var interrupted = new InterruptedIOException(operation + ": interrupted");
+      interrupted.initCause(e);
+      throw interrupted;
+    } catch (ExecutionException e) {
+      throw Failures.of(operation, e.getCause() == null ? e : e.getCause());
+    } catch (TimeoutException e) {
+      answer.cancel(true);
+      throw new IOException(operation + ": no answer within " + limit.toSeconds() + " s", e);
+    }
+  }
+
+  private KubernetesClient build() throws IOException {
+    io.fabric8.kubernetes.client.Config c = credentials.read();
+    c.setUserAgent("nodeward/" + version);
+    c.setRequestTimeout(millis(config.requestTimeout()));
+    c.setConnectionTimeout(millis(config.requestTimeout()));
+    c.setWebsocketPingInterval(config.pingInterval().toMillis());
+    // Zero: a blocked eviction must be seen by the drain, and the features have back-offs of their
+    // own.
+    c.setRequestRetryBackoffLimit(0);
+    c.setWatchReconnectInterval(
+        RandomGenerator.getDefault().nextInt(RECONNECT_LEAST, RECONNECT_MOST));
+    try {
+      return new KubernetesClientBuilder()
+          .withConfig(c)
+          .withKubernetesSerialization(serialization)
+          .withHttpClientFactory(traffic.httpClients())
+          .build();
+    } catch (RuntimeException e) {
+      throw Failures.of("cannot use " + credentials, e);
+    }
+  }
+
+  /**
+   * Knows only the types that watches deliver: fabric8's default loads every class of every model
+   * jar.
+   */
+  private static KubernetesSerialization serialization() {
+    var serialization = new KubernetesSerialization(new ObjectMapper(), false);
+    Stream.of(Node.class, NodeList.class, Pod.class, PodList.class, Status.class)
+        .forEach(serialization::registerKubernetesResource);
+    return serialization;
+  }
+
+  private static int millis(Duration duration) {
+    return Math.toIntExact(duration.toMillis());
+  }
+}

@@ -1,0 +1,117 @@
+package nodeward.kube;
+
+import io.fabric8.kubernetes.api.model.PodList;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.SequencedMap;
+import nodeward.component.Component;
+import nodeward.component.Health;
+import nodeward.node.Pod;
+import nodeward.node.Pods;
+
+/**
+ * The pods that are bound to one node, watched once started; reading needs no start. An API server
+ * that is away is tried again without end. Safe for use by several threads.
+ */
+public final class OwnPods implements Pods, Component {
+  private static final int PAGE = 500;
+
+  private final KubeClient kube;
+  private final String node;
+  private final int page;
+  private final Watch<io.fabric8.kubernetes.api.model.Pod, Pod> watch;
+
+  public OwnPods(KubeClient kube, String node) {
+    this(kube, node, PAGE);
+  }
+
+  OwnPods(KubeClient kube, String node, int page) {
+    this.kube = kube;
+    this.node = node;
+    this.page = page;
+    this.watch =
+        new Watch<>(
+            "pods",
+            kube,
+            client -> client.pods().inAnyNamespace().withField("spec.nodeName", node),
+            io.fabric8.kubernetes.api.model.Pod::new,
+            Domain::pod);
+  }
+
+  @Override
+  public String name() {
+    return "pods";
+  }
+
+  @Override
+  public void start() {
+    watch.start();
+  }
+
+  /** Degraded with the reason while the watch is not connected. */
+  @Override
+  public Health health() {
+    return watch.health();
+  }
+
+  @Override
+  public SequencedMap<String, Object> status() {
+    var status = new LinkedHashMap<String, Object>();
+    status.put("watching", watching());
+    status.put("pods", current().size());
+    return status;
+  }
+
+  @Override
+  public void close() {
+    watch.close();
+  }
+
+  @Override
+  public List<Pod> current() {
+    return watch.current();
+  }
+
+  @Override
+  public boolean watching() {
+    return watch.watching();
+  }
+
+  @Override
+  public void onChange(Runnable listener) {
+    watch.onChange(listener);
+  }
+
+  @Override
+  public List<Pod> read() throws IOException {
+    var pods = new ArrayList<Pod>();
+    String next = "";
+    do {
+      Answer answer = page(next);
+      if (answer.code() == 410 && !next.isEmpty()) {
+        // The list took longer than the API server remembers its first page: all over again.
+        pods.clear();
+        answer = page("");
+      }
+      if (!answer.accepted()) {
+        throw answer.failure();
+      }
+      kube.parse(answer.body(), PodList.class).getItems().stream()
+          .map(Domain::pod)
+          .forEach(pods::add);
+      next = answer.json().at("/metadata/continue").asText("");
+    } while (!next.isEmpty());
+    return List.copyOf(pods);
+  }
+
+  private Answer page(String next) throws IOException {
+    String path =
+        "/api/v1/pods?fieldSelector=%s&limit=%d"
+            .formatted(KubeClient.segment("spec.nodeName=" + node), page);
+    return kube.get(
+        "list pods of node " + node,
+        next.isEmpty() ? path : path + "&continue=" + KubeClient.segment(next));
+  }
+}

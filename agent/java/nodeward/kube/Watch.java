@@ -1,0 +1,180 @@
+package nodeward.kube;
+
+import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.dsl.Informable;
+import io.fabric8.kubernetes.client.informers.ResourceEventHandler;
+import io.fabric8.kubernetes.client.informers.SharedIndexInformer;
+import java.io.IOException;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.Function;
+import java.util.function.Supplier;
+import nodeward.component.Health;
+import nodeward.component.Loop;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One list and watch of the API server, kept up for the agent's whole life by a fabric8 informer
+ * and stored as our records. Whatever stands in its way (no kubeconfig, no API server, no
+ * permission, a dead connection) is tried again without end; the first failure of a series is told
+ * once, its end too. Listeners run on the informer's thread.
+ *
+ * @param <T> the type of the API
+ * @param <V> what is kept of it
+ */
+final class Watch<T extends HasMetadata, V> implements AutoCloseable {
+  private static final Logger log = LoggerFactory.getLogger(Watch.class);
+  private static final int REASONS_REMEMBERED = 8;
+
+  private final String resource;
+  private final KubeClient kube;
+  private final Function<KubernetesClient, Informable<T>> selection;
+  private final ViewStore<T, V> store;
+  private final List<Runnable> listeners = new CopyOnWriteArrayList<>();
+  private final Loop starter;
+  private final Series series = new Series();
+  // Written once by the starter, read by watching(), which must not block.
+  private volatile Optional<SharedIndexInformer<T>> informer = Optional.empty();
+  // Set by the informer's first complete list, read by everybody.
+  private volatile boolean synced;
+
+  Watch(
+      String resource,
+      KubeClient kube,
+      Function<KubernetesClient, Informable<T>> selection,
+      Supplier<T> empty,
+      Function<T, V> view) {
+    this.resource = resource;
+    this.kube = kube;
+    this.selection = selection;
+    this.store = new ViewStore<>(empty, view);
+    this.starter = new Loop("watch-" + resource, this::open);
+  }
+
+  void start() {
+    kube.onWatch(resource, series, this::watching);
+    starter.start();
+  }
+
+  List<V> current() {
+    return store.views();
+  }
+
+  boolean watching() {
+    return synced && informer.map(SharedIndexInformer::isWatching).orElse(false);
+  }
+
+  void onChange(Runnable listener) {
+    listeners.add(listener);
+  }
+
+  Health health() {
+    if (watching()) {
+      return Health.healthy();
+    }
+    if (informer.isEmpty()) {
+      return starter.health() instanceof Health.Degraded d
+          ? Health.degraded("cannot watch " + resource + ": " + d.why())
+          : Health.degraded("watch of " + resource + " is starting");
+    }
+    String why = series.current();
+    return Health.degraded(
+        why.isEmpty()
+            ? "watch of " + resource + " is being opened"
+            : "cannot watch " + resource + ": " + why);
+  }
+
+  @Override
+  public void close() {
+    starter.close();
+    informer.ifPresent(SharedIndexInformer::stop);
+  }
+
+  /** Waits only for credentials: from there on the informer tries again by itself. */
+  private Duration open(Instant now) throws IOException {
+    SharedIndexInformer<T> opened =
+        selection
+            .apply(kube.client())
+            .runnableInformer(0)
+            .itemStore(store)
+            .exceptionHandler(
+                (started, failure) -> {
+                  series.refused(Failures.text(failure));
+                  return true;
+                })
+            .addEventHandler(new Changes());
+    informer = Optional.of(opened);
+    // Its failures come through the exception handler; this one would only repeat the first.
+    var _ = opened.start();
+    return Loop.UNTIL_WOKEN;
+  }
+
+  private void tellListeners() {
+    for (Runnable listener : listeners) {
+      try {
+        listener.run();
+      } catch (RuntimeException e) {
+        log.error("kubernetes: a listener of {} failed", resource, e);
+      }
+    }
+  }
+
+  private final class Changes implements ResourceEventHandler<T> {
+    @Override
+    public void onAdd(T added) {
+      tellListeners();
+    }
+
+    @Override
+    public void onUpdate(T before, T after) {
+      tellListeners();
+    }
+
+    @Override
+    public void onDelete(T last, boolean finalStateUnknown) {
+      tellListeners();
+    }
+
+    @Override
+    public void onList(String resourceVersion, boolean remainedEmpty) {
+      synced = true;
+      tellListeners();
+    }
+  }
+
+  /** A series of failures and what was told of it. */
+  private final class Series implements WatchAttempts {
+    private final Set<String> told = new HashSet<>();
+    private String last = "";
+
+    @Override
+    public synchronized void refused(String why) {
+      last = why;
+      if (told.size() < REASONS_REMEMBERED && told.add(why)) {
+        log.warn("kubernetes: cannot watch {}, trying again without end: {}", resource, why);
+      } else {
+        log.debug("kubernetes: cannot watch {} again: {}", resource, why);
+      }
+    }
+
+    @Override
+    public synchronized void opened() {
+      if (!last.isEmpty()) {
+        log.info("kubernetes: watching {} again", resource);
+      }
+      last = "";
+      told.clear();
+    }
+
+    synchronized String current() {
+      return last;
+    }
+  }
+}
