@@ -1,0 +1,3 @@
+module nodeward/cluster/podtool
+
+go 1.24.0
