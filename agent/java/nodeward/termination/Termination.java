@@ -269,7 +269,7 @@ final class Termination {
                   NodeEvents.Type.NORMAL,
                   "CordonAndDrain",
                   "Node successfully cordoned and drained");
-          case LEFT -> drainError(named(report.left()));
+          case GIVEN_UP, DEADLINE -> drainError(named(report.left()));
           case BLIND ->
               drainError("its pods could not be seen before the deadline; " + named(report.left()));
         };

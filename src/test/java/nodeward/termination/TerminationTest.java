@@ -96,7 +96,7 @@ final class TerminationTest {
         Arguments.of(
             draining, new Event.Progressed(List.of()), new State.Draining(OURS, List.of())),
         Arguments.of(draining, drained, new State.Detaching(OURS, List.of())),
-        Arguments.of(draining, new Event.Drained(report(End.LEFT, LEFT)), detaching),
+        Arguments.of(draining, new Event.Drained(report(End.DEADLINE, LEFT)), detaching),
         Arguments.of(draining, new Event.Hooked(HOOK), new State.Draining(OURS.with(HOOK), LEFT)),
         Arguments.of(draining, detached, draining),
         Arguments.of(draining, nothing, returned),
@@ -288,7 +288,7 @@ final class TerminationTest {
 
     Step step =
         machine.next(
-            new State.Draining(OURS, many), new Event.Drained(report(End.LEFT, many)), NOW);
+            new State.Draining(OURS, many), new Event.Drained(report(End.DEADLINE, many)), NOW);
 
     assertThat(((Effect.Tell) step.effects().getFirst()).message())
         .contains("pods left: 7 (a/p0: blocked")
@@ -370,7 +370,7 @@ final class TerminationTest {
       case 3 -> new Event.Requested(HAND);
       case 4, 5 -> new Event.Marked(Cordoner.values()[random.nextInt(3)]);
       case 6, 7 -> new Event.Progressed(random.nextBoolean() ? LEFT : List.of());
-      case 8, 9 -> new Event.Drained(report(End.values()[random.nextInt(3)], LEFT));
+      case 8, 9 -> new Event.Drained(report(End.values()[random.nextInt(4)], LEFT));
       case 10 -> new Event.Hooked(HOOK);
       case 11 -> new Event.Detached("completed");
       case 12 -> random.nextBoolean() ? new Event.Undone() : new Event.Found(OURS, some(random));
