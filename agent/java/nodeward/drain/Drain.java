@@ -177,10 +177,10 @@ public final class Drain {
     look(watching);
     left = stillThere();
     if (watching && works.values().stream().allMatch(Drain::settled)) {
-      return Optional.of(left.isEmpty() ? End.DRAINED : End.LEFT);
+      return Optional.of(left.isEmpty() ? End.DRAINED : End.GIVEN_UP);
     }
     if (!time.now().isBefore(deadline)) {
-      return Optional.of(watching ? End.LEFT : End.BLIND);
+      return Optional.of(watching ? End.DEADLINE : End.BLIND);
     }
     send(threads);
     return Optional.empty();

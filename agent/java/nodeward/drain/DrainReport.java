@@ -13,8 +13,10 @@ public record DrainReport(End end, List<Pod> evicted, List<Left> left, Duration 
   public enum End {
     /** Every pod that was to go is gone. */
     DRAINED,
-    /** Some are left: at the deadline, or because nothing more can be done for them. */
-    LEFT,
+    /** Some are left and nothing more can be done for them; the others are gone. */
+    GIVEN_UP,
+    /** The deadline came and some are left. */
+    DEADLINE,
     /** The deadline came while the pods of the node could not be seen: there may be more. */
     BLIND
   }

@@ -40,7 +40,9 @@ public final class Drainer {
 
   /**
    * A drain that is not started yet. Without a deadline ({@link Instant#MAX}) it ends only when no
-   * pod is left or nothing more can be done for those that are.
+   * pod is left or nothing more can be done for those that are. Pods that the options forbid to
+   * evict are left and the others evicted: who wants none evicted then, as kubectl does, looks at
+   * {@link DrainPlan#errors} first.
    */
   public Drain prepare(DrainOptions options, Instant deadline, Consumer<Progress> progress) {
     return new Drain(this, options, deadline, progress);

@@ -18,8 +18,14 @@ sealed interface Event {
   /** An operator asks for the node to be drained. */
   record Requested(Notice notice) implements Event {}
 
-  /** The Node carries the marks of this plan although nothing was stored here. */
-  record Found(Plan plan) implements Event {}
+  /**
+   * The Node carries the marks of this plan although nothing was stored here; these notices stand.
+   */
+  record Found(Plan plan, List<Notice> standing) implements Event {
+    public Found {
+      standing = List.copyOf(standing);
+    }
+  }
 
   /** The Node carries the marks; {@link Cordoner#UNKNOWN} when there is no such Node. */
   record Marked(Cordoner cordoner) implements Event {}

@@ -48,7 +48,8 @@ final class Termination {
     return switch (event) {
       case Event.Seen(List<Notice> standing) -> seen(state, active(standing, now), now);
       case Event.Requested(Notice notice) -> requested(state, notice, now);
-      case Event.Found(Plan plan) -> found(state, plan);
+      case Event.Found(Plan plan, List<Notice> standing) ->
+          found(state, plan, active(standing, now), now);
       case Event.Marked(Cordoner cordoner) -> marked(state, cordoner);
       case Event.Progressed(List<Left> left) -> progressed(state, left);
       case Event.Drained(DrainReport report) -> drained(state, report);
@@ -190,9 +191,19 @@ final class Termination {
     return joined;
   }
 
-  private static Step found(State state, Plan plan) {
+  private Step found(State state, Plan plan, List<Notice> active, Instant now) {
     return switch (state) {
-      case State.InService _ -> new Step(new State.Noticed(plan), duties(new State.Noticed(plan)));
+      case State.InService _ -> {
+        if (active.isEmpty()) {
+          State returned = new State.Returned(plan);
+          yield new Step(returned, duties(returned));
+        }
+        if (active.stream().noneMatch(plan::knows)) {
+          yield begin(active, plan.cordoner(), now);
+        }
+        State noticed = new State.Noticed(join(plan, active, now));
+        yield new Step(noticed, duties(noticed));
+      }
       case State.Noticed _,
           State.Cordoned _,
           State.Draining _,
@@ -258,7 +269,7 @@ final class Termination {
                   NodeEvents.Type.NORMAL,
                   "CordonAndDrain",
                   "Node successfully cordoned and drained");
-          case LEFT -> drainError(named(report.left()));
+          case GIVEN_UP, DEADLINE -> drainError(named(report.left()));
           case BLIND ->
               drainError("its pods could not be seen before the deadline; " + named(report.left()));
         };

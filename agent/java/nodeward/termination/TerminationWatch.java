@@ -27,7 +27,6 @@ import nodeward.drain.Drain;
 import nodeward.drain.DrainOptions;
 import nodeward.drain.Drainer;
 import nodeward.drain.Left;
-import nodeward.drain.Progress;
 import nodeward.node.NodeChange;
 import nodeward.node.NodeEvents;
 import nodeward.node.NodeView;
@@ -73,6 +72,9 @@ public final class TerminationWatch implements Component {
   private volatile Optional<Worker> worker = Optional.empty();
   // Written by the polling thread for those who show it.
   private volatile List<Notice> standing = List.of();
+  // Written by the polling thread: whether it has asked once, and whether it got an answer.
+  private volatile boolean asked;
+  private volatile boolean heard;
   // Guarded by this: a poll that began before a request must not be heard as its withdrawal.
   private Optional<Notice> byHand = Optional.empty();
 
@@ -233,12 +235,18 @@ public final class TerminationWatch implements Component {
 
   /** One look at instance metadata. */
   Duration poll(Instant now) throws IOException {
-    List<Notice> read = ports.notices().read();
-    synchronized (this) {
-      var all = new ArrayList<>(read);
-      byHand.ifPresent(all::add);
-      standing = List.copyOf(all);
-      post(new Event.Seen(all));
+    try {
+      List<Notice> read = ports.notices().read();
+      synchronized (this) {
+        var all = new ArrayList<>(read);
+        byHand.ifPresent(all::add);
+        standing = List.copyOf(all);
+        heard = true;
+        post(new Event.Seen(all));
+      }
+    } finally {
+      asked = true;
+      loop.wake();
     }
     return config.pollInterval();
   }
@@ -255,6 +263,10 @@ public final class TerminationWatch implements Component {
 
   /** Hears what happened and carries out what is to be done; a failed effect is tried again. */
   Duration pass(Instant now) throws IOException, InterruptedException {
+    if (!asked) {
+      // A stored plan may be about a notice that is gone since: hear that before acting on it.
+      return Loop.UNTIL_WOKEN;
+    }
     lookAtNode();
     for (Event event = inbox.poll(); event != null; event = inbox.poll()) {
       feed(event);
@@ -275,11 +287,11 @@ public final class TerminationWatch implements Component {
   /** Once: an earlier agent may have marked the Node and lost its file. */
   private void lookAtNode() {
     Optional<NodeView> node = ports.nodes().current();
-    if (looked || node.isEmpty()) {
+    if (looked || !heard || node.isEmpty()) {
       return;
     }
     looked = true;
-    annotated(node.get()).ifPresent(plan -> feed(new Event.Found(plan)));
+    annotated(node.get()).ifPresent(plan -> feed(new Event.Found(plan, standing)));
   }
 
   private void feed(Event event) {
@@ -461,7 +473,15 @@ public final class TerminationWatch implements Component {
       worker.get().drain().tighten(plan.deadline());
       return worker.get().drain();
     }
-    Drain drain = drainer.prepare(options, plan.deadline(), this::progressed);
+    var drainLog = new DrainLog();
+    Drain drain =
+        drainer.prepare(
+            options,
+            plan.deadline(),
+            progress -> {
+              drainLog.accept(progress);
+              loop.wake();
+            });
     Loop running =
         new Loop(
             "drain",
@@ -474,32 +494,6 @@ public final class TerminationWatch implements Component {
     worker = Optional.of(new Worker(drain, running));
     running.start();
     return drain;
-  }
-
-  /** On the drain's thread. */
-  private void progressed(Progress progress) {
-    switch (progress) {
-      case Progress.Evicting(var pod) -> log.debug("drain: evicting pod={}", pod.fullName());
-      case Progress.Evicted(var pod) -> log.info("drain: evicted pod={}", pod.fullName());
-      case Progress.Gone(var pod) -> log.info("drain: gone pod={}", pod.fullName());
-      case Progress.Blocked(var pod, String why, Duration retryIn) ->
-          log.info(
-              "drain: blocked pod={} why=\"{}\" retry_in={}ms",
-              pod.fullName(),
-              why,
-              retryIn.toMillis());
-      case Progress.Failed(var pod, String why, Duration retryIn) ->
-          log.warn(
-              "drain: eviction failed pod={} why=\"{}\" retry_in={}ms",
-              pod.fullName(),
-              why,
-              retryIn.toMillis());
-      case Progress.Refused(var pod, String why) ->
-          log.warn("drain: eviction refused pod={} why=\"{}\"", pod.fullName(), why);
-      case Progress.Left(var pod, String why) ->
-          log.warn("drain: left pod={} why=\"{}\"", pod.fullName(), why);
-    }
-    loop.wake();
   }
 
   private void stopWork() {

@@ -162,7 +162,7 @@ final class DrainTest {
 
     time.advance(Duration.ofSeconds(3));
 
-    assertThat(look(drain)).contains(End.LEFT);
+    assertThat(look(drain)).contains(End.DEADLINE);
     assertThat(drain.left()).hasSize(1);
   }
 
@@ -175,7 +175,7 @@ final class DrainTest {
 
     time.jump(Duration.ofHours(2));
 
-    assertThat(look(drain)).contains(End.LEFT);
+    assertThat(look(drain)).contains(End.DEADLINE);
   }
 
   @Test
@@ -209,7 +209,7 @@ final class DrainTest {
     look(drain);
     node.remove(web);
 
-    assertThat(look(drain)).contains(End.LEFT);
+    assertThat(look(drain)).contains(End.GIVEN_UP);
     assertThat(drain.left())
         .extracting(Left::toString)
         .containsExactly("default/db: refused: webhook says no");
@@ -240,7 +240,7 @@ final class DrainTest {
     look(drain);
     node.remove(web);
 
-    assertThat(look(drain)).contains(End.LEFT);
+    assertThat(look(drain)).contains(End.GIVEN_UP);
     assertThat(node.evictions).containsExactly("default/web");
   }
 
@@ -270,7 +270,7 @@ final class DrainTest {
       end = look(drain);
     }
 
-    assertThat(end).contains(End.LEFT);
+    assertThat(end).contains(End.GIVEN_UP);
     assertThat(drain.left().getFirst().why())
         .isEqualTo("its controller keeps putting pods on this node");
     assertThat(node.evictions).hasSize(1 + Drain.LATE_COMERS);
@@ -328,7 +328,7 @@ final class DrainTest {
 
     assertThat(drain.deadline()).isEqualTo(now.plusSeconds(10));
     time.advance(Duration.ofSeconds(10));
-    assertThat(look(drain)).contains(End.LEFT);
+    assertThat(look(drain)).contains(End.DEADLINE);
   }
 
   @Test
@@ -389,7 +389,7 @@ final class DrainTest {
     time.advance(Duration.ofSeconds(60));
     drain.wake();
 
-    assertThat(report.get().end()).isEqualTo(End.LEFT);
+    assertThat(report.get().end()).isEqualTo(End.DEADLINE);
     assertThat(report.get().left()).containsExactly(new Left(web, "blocked: budget web"));
     assertThat(progress).contains(new Progress.Left(web, "blocked: budget web"));
     assertThat(count("left")).isEqualTo(1);

@@ -165,6 +165,60 @@ final class TerminationWatchTest {
   }
 
   @Test
+  void aPlanWhoseNoticeIsGoneByTheRestartIsUndoneBeforeAnythingElse() throws Exception {
+    standing = List.of(ASG);
+    pollAndPass();
+    until(() -> evictions().size() == 2);
+    watch.close();
+    node.put(FakeNode.pod("default", "new", ""));
+    standing = List.of();
+
+    watch = agent(time, Duration.ofSeconds(5));
+    watch.resume();
+    pass();
+    assertThat(watch.state()).isInstanceOf(State.Draining.class);
+    pollAndPass();
+
+    assertThat(watch.state()).isEqualTo(new State.InService());
+    assertThat(evictions()).hasSize(2);
+    assertThatNodeIsAsItWas();
+  }
+
+  @Test
+  void aStoredPlanIsResumedThoughMetadataIsAway() throws Exception {
+    standing = List.of(ASG);
+    node.answer(web, new Evicted.Blocked("budget", Duration.ZERO));
+    pollAndPass();
+    until(() -> evictions().size() == 2);
+    watch.close();
+    metadataAway = true;
+    node.answer(web, new Evicted.Accepted());
+
+    watch = agent(time, Duration.ofSeconds(5));
+    watch.resume();
+    assertThatThrownBy(() -> watch.poll(time.now())).hasMessage("metadata: timed out");
+    pass();
+
+    until(() -> evictions().size() == 3);
+  }
+
+  @Test
+  void anAgentThatLostItsFileGoesOnWithThePlanOnTheNode() throws Exception {
+    standing = List.of(ASG);
+    pollAndPass();
+    watch.close();
+    Files.delete(directory.resolve("plan.json"));
+    time.advance(Duration.ofMinutes(2));
+
+    watch = agent(time, Duration.ofSeconds(5));
+    watch.resume();
+    pollAndPass();
+
+    assertThat(plan().deadline()).isEqualTo(Instant.parse("2026-11-21T08:15:00Z"));
+    assertThat(plan().cordoner()).isEqualTo(Cordoner.NODEWARD);
+  }
+
+  @Test
   void anAgentThatLostItsFileTakesItsOldMarksOffANodeThatIsNotGoingAway() throws Exception {
     standing = List.of(ASG);
     pollAndPass();
@@ -319,7 +373,6 @@ final class TerminationWatchTest {
   void aRequestByHandStandsOverRestartsUntilItIsTakenBack() throws Exception {
     Instant deadline = time.now().plusSeconds(600);
     watch.request(deadline);
-    pass();
     pollAndPass();
     assertThat(plan().kind()).isEqualTo(Kind.MANUAL);
     assertThat(plan().deadline()).isEqualTo(deadline);
@@ -384,13 +437,15 @@ final class TerminationWatchTest {
     eventually(() -> evictions().size() == 2);
     node.remove(web);
     node.remove(db);
-    eventually(() -> watch.state() instanceof State.Completed);
+    Path stored = directory.resolve("plan.json");
+    eventually(() -> Files.readString(stored).contains("\"completed\""));
     watch.close();
 
+    assertThat(watch.state()).isInstanceOf(State.Completed.class);
     assertThat(hook.count("complete")).isEqualTo(1);
     assertThat(node.current().map(NodeView::unschedulable)).contains(true);
     assertThat(node.pods()).containsExactly(proxy);
-    assertThat(directory.resolve("plan.json")).content().contains("completed");
+    assertThat(stored).exists();
   }
 
   @Test
