@@ -8,7 +8,6 @@ import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayDeque;
 import java.util.Deque;
-import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.SequencedMap;
 import java.util.concurrent.locks.Condition;
@@ -73,6 +72,7 @@ public final class KubeEvents implements NodeEvents, Component {
   private double permits = BURST;
   private long permitsAt;
   private String refusal = "";
+  private long sequence;
 
   public KubeEvents(KubeClient kube, String node, Time time) {
     this.kube = kube;
@@ -163,7 +163,7 @@ public final class KubeEvents implements NodeEvents, Component {
     if (answer.code() == 429 || answer.code() >= 500) {
       throw answer.failure();
     }
-    if (!answer.accepted()) {
+    if (!answer.accepted() && answer.code() != 409) {
       refused(answer);
     }
     done(next);
@@ -198,11 +198,7 @@ public final class KubeEvents implements NodeEvents, Component {
   }
 
   private Answer create(Told told) throws IOException {
-    String name =
-        node
-            + "."
-            + HexFormat.of()
-                .toHexDigits(told.at.getEpochSecond() * 1_000_000_000L + told.at.getNano());
+    String name = node + "." + Long.toHexString(ChronoUnit.NANOS.between(Instant.EPOCH, told.at) + sequence++);
     ObjectNode event = JsonNodeFactory.instance.objectNode();
     event.put("apiVersion", "v1").put("kind", "Event");
     event.putObject("metadata").put("namespace", "default").put("name", name);
@@ -230,7 +226,9 @@ public final class KubeEvents implements NodeEvents, Component {
             PATH,
             KubeClient.JSON,
             event.toString());
-    if (answer.accepted()) {
+    // The connection broke after the API server had taken it, and okhttp sent it again.
+    boolean taken = answer.code() == 409;
+    if (answer.accepted() || taken) {
       remember(told, new Sent(name, 1, told.at));
     }
     return answer;

@@ -39,7 +39,7 @@ abstract class ApiServerContract {
   private static final Taint GATE =
       new Taint("readiness.k8s.io/nodeward", "pending", "NoSchedule", "");
   private static final Taint FOREIGN =
-      new Taint("example.com/foreign", "kept as it is", "NoExecute", "2026-11-21T07:59:59Z");
+      new Taint("example.com/foreign", "kept-as-it-is", "NoExecute", "2026-11-21T07:59:59Z");
 
   // Of this test alone: the API server is shared by all.
   private final String nodeName = "node-" + TESTS.incrementAndGet();
@@ -333,6 +333,9 @@ abstract class ApiServerContract {
         .hasMessageContaining("patch node " + nodeName)
         .hasMessageContaining("Unsupported value: \"Sometimes\"")
         .hasMessageContaining("422");
+    assertThatThrownBy(
+            () -> node.change(NodeChange.of(seen).withTaint(new Taint("k", "a b", "NoExecute", ""))))
+        .hasMessageContaining("Invalid value: \"a b\": a valid label must be");
   }
 
   @Test
@@ -419,6 +422,16 @@ abstract class ApiServerContract {
     assertThat(
             get(budgetPath(budget)).at("/status/disruptionsAllowed").asInt())
         .isZero();
+  }
+
+  @Test
+  void aBudgetIsLookedAtBeforeTheUid() throws IOException {
+    Pod pod = runningPod(nodeName + "-a");
+    request("DELETE", podPath(pod.name()) + "?gracePeriodSeconds=0", "");
+    runningPod(nodeName + "-a");
+    setBudget(createBudget(nodeName + "-budget"), 0);
+
+    assertThat(new KubeEvictions(kube).evict(pod)).isInstanceOf(Evicted.Blocked.class);
   }
 
   @Test

@@ -60,7 +60,8 @@ public final class FakeApiServer implements AutoCloseable {
       Map<String, String> query,
       String userAgent,
       String contentType,
-      String body) {
+      String body,
+      boolean webSocket) {
     public boolean isWatch() {
       return query.getOrDefault("watch", "").equals("true");
     }
@@ -355,7 +356,7 @@ public final class FakeApiServer implements AutoCloseable {
       }
     }
     try {
-      return answer(request, url.pathSegments(), recorded);
+      return answer(request, url.pathSegments());
     } catch (Refusal e) {
       MockResponse.Builder response = builder(e.code, e.status.toString());
       JsonNode retryAfter = e.status.at("/details/retryAfterSeconds");
@@ -381,10 +382,11 @@ public final class FakeApiServer implements AutoCloseable {
         Map.copyOf(query),
         agent == null ? "" : agent,
         type == null ? "" : type,
-        recorded.getBody() == null ? "" : recorded.getBody().utf8());
+        recorded.getBody() == null ? "" : recorded.getBody().utf8(),
+        recorded.getHeaders().get("Upgrade") != null);
   }
 
-  private MockResponse answer(Request request, List<String> path, RecordedRequest recorded) {
+  private MockResponse answer(Request request, List<String> path) {
     switch (path.getFirst()) {
       case "version" -> {
         return response(
@@ -397,7 +399,7 @@ public final class FakeApiServer implements AutoCloseable {
       default -> {
         Target target = target(path);
         return target.name.isEmpty()
-            ? answerCollection(request, target, recorded)
+            ? answerCollection(request, target)
             : answerObject(request, target);
       }
     }
@@ -437,10 +439,10 @@ public final class FakeApiServer implements AutoCloseable {
         rest.size() > 1 ? rest.get(1) : "");
   }
 
-  private MockResponse answerCollection(Request request, Target target, RecordedRequest recorded) {
+  private MockResponse answerCollection(Request request, Target target) {
     return switch (request.method) {
       case "GET" ->
-          request.isWatch() ? watch(request, target, recorded) : list(request, target);
+          request.isWatch() ? watch(request, target) : list(request, target);
       case "POST" -> {
         ObjectNode object = object(request.body);
         if (target.kind == ObjectStore.NODES) {
@@ -530,7 +532,7 @@ public final class FakeApiServer implements AutoCloseable {
     }
   }
 
-  private MockResponse watch(Request request, Target target, RecordedRequest recorded) {
+  private MockResponse watch(Request request, Target target) {
     var watcher =
         new Watcher(
             target,
@@ -538,7 +540,7 @@ public final class FakeApiServer implements AutoCloseable {
             number(request, "resourceVersion"),
             request.query.getOrDefault("allowWatchBookmarks", "").equals("true"),
             number(request, "timeoutSeconds"));
-    return recorded.getHeaders().get("Upgrade") == null
+    return !request.webSocket
         ? new MockResponse.Builder()
             .code(200)
             .body(watcher.asHttp())

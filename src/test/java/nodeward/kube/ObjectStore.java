@@ -387,6 +387,14 @@ final class ObjectStore {
             "metadata.taints[%d].effect: Unsupported value: \"%s\": supported values: \"NoSchedule\", \"PreferNoSchedule\", \"NoExecute\""
                 .formatted(seen.size(), effect));
       }
+      String value = taint.path("value").asText();
+      if (!value.matches("([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")) {
+        throw Refusal.invalid(
+            kind,
+            name,
+            "metadata.taints[%d].value: Invalid value: \"%s\": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
+                .formatted(seen.size(), value));
+      }
       String pair = taint.path("key").asText() + ":" + effect;
       if (seen.contains(pair)) {
         throw Refusal.invalid(
