@@ -1,0 +1,76 @@
+package nodeward.linux;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.OptionalLong;
+import nodeward.conntrack.ConntrackTable;
+
+/**
+ * The connection tracking table of this kernel: by netlink, which alone has the counters where
+ * {@code /proc} lacks them, else by {@code /proc}, which needs no capability. It never makes the
+ * kernel load the module: a probe must not change what it looks at.
+ */
+public final class KernelConntrack implements ConntrackTable {
+  private static final Path PROC = Path.of("/proc");
+  private static final Duration LIMIT = Duration.ofSeconds(2);
+  private static final String NOT_LOADED =
+      "the kernel tracks no connections: module nf_conntrack is not loaded";
+
+  private final Procfs proc;
+  private final Source source;
+
+  /** How this kernel answers over netlink; tests have their own. */
+  @FunctionalInterface
+  interface Source {
+    Known read(Procfs proc) throws IOException;
+  }
+
+  /**
+   * Reads below this directory. One other than {@code /proc} belongs to a simulated machine, about
+   * which the kernel's netlink knows nothing: it is not asked then.
+   */
+  public KernelConntrack(Path procRoot) {
+    this(
+        new Procfs(procRoot),
+        procRoot.equals(PROC) ? KernelConntrack::byNetlink : KernelConntrack::byProc);
+  }
+
+  KernelConntrack(Procfs proc, Source source) {
+    this.proc = proc;
+    this.source = source;
+  }
+
+  @Override
+  public Reading read() throws IOException {
+    if (proc.conntrackCount().isEmpty()) {
+      return new Unknown(NOT_LOADED);
+    }
+    try {
+      return source.read(proc);
+    } catch (IOException e) {
+      Known known = byProc(proc);
+      return new Known(
+          known.entries(), known.limit(), known.cpus(), known.source() + ", for " + e.getMessage());
+    }
+  }
+
+  private static Known byNetlink(Procfs proc) throws IOException {
+    try (Netlink netlink = Netlink.open(LIMIT)) {
+      ConntrackNetlink.Size size = netlink.conntrackSize();
+      OptionalLong limit = size.limit().isPresent() ? size.limit() : proc.conntrackLimit();
+      return new Known(size.entries(), limit.orElse(0), netlink.conntrackCounters(), "netlink");
+    }
+  }
+
+  private static Known byProc(Procfs proc) throws IOException {
+    OptionalLong entries = proc.conntrackCount();
+    OptionalLong limit = proc.conntrackLimit();
+    if (entries.isEmpty() || limit.isEmpty()) {
+      throw new IOException(
+          proc.root() + ": the connection tracking table is gone, its module was unloaded");
+    }
+    return new Known(
+        entries.getAsLong(), limit.getAsLong(), proc.conntrackCounters(), proc.root().toString());
+  }
+}

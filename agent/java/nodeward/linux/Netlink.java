@@ -1,0 +1,112 @@
+package nodeward.linux;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.SequencedMap;
+import java.util.TreeMap;
+import java.util.concurrent.ThreadLocalRandom;
+import nodeward.conntrack.ConntrackTable.Stat;
+
+/**
+ * One netlink socket to the kernel's netfilter, for the network namespace of this process. Each
+ * request needs CAP_NET_ADMIN; without it the kernel answers EPERM. No call waits longer than the
+ * limit. Not safe for use by several threads.
+ */
+final class Netlink implements AutoCloseable {
+  private static final int NETLINK_NETFILTER = 12;
+  // The kernel hands a dump over in parts of 32 KiB at most.
+  private static final int BUFFER = 64 * 1024;
+
+  private final int fd;
+  private final Duration limit;
+  private final ByteBuffer buffer = ByteBuffer.allocateDirect(BUFFER);
+  private int sequence = ThreadLocalRandom.current().nextInt();
+
+  private Netlink(int fd, Duration limit) {
+    this.fd = fd;
+    this.limit = limit;
+  }
+
+  static Netlink open(Duration limit) throws IOException {
+    var netlink =
+        new Netlink(LibC.socket(LibC.AF_NETLINK, LibC.SOCK_RAW, NETLINK_NETFILTER), limit);
+    try {
+      LibC.setsockopt(netlink.fd, LibC.SOL_SOCKET, LibC.SO_RCVTIMEO, timeval(limit));
+      LibC.bind(netlink.fd, kernel());
+      return netlink;
+    } catch (IOException e) {
+      netlink.close();
+      throw e;
+    }
+  }
+
+  /** How full the connection tracking table is. */
+  ConntrackNetlink.Size conntrackSize() throws IOException {
+    int asked = ++sequence;
+    LibC.send(fd, ConntrackNetlink.sizeRequest(asked));
+    long deadline = System.nanoTime() + limit.toNanos();
+    Optional<ConntrackNetlink.Size> size = Optional.empty();
+    while (size.isEmpty()) {
+      receive(deadline);
+      size = ConntrackNetlink.size(buffer, asked);
+    }
+    return size.get();
+  }
+
+  /** The connection tracking counters of each CPU. */
+  SequencedMap<Integer, Map<Stat, Long>> conntrackCounters() throws IOException {
+    int asked = ++sequence;
+    LibC.send(fd, ConntrackNetlink.countersRequest(asked));
+    long deadline = System.nanoTime() + limit.toNanos();
+    var cpus = new TreeMap<Integer, Map<Stat, Long>>();
+    boolean done = false;
+    while (!done) {
+      receive(deadline);
+      done = ConntrackNetlink.counters(buffer, asked, cpus);
+    }
+    return cpus;
+  }
+
+  @Override
+  public void close() {
+    LibC.close(fd);
+  }
+
+  /** The next datagram; the socket's time-out bounds one wait, the deadline all of them. */
+  private void receive(long deadline) throws IOException {
+    while (true) {
+      if (System.nanoTime() - deadline > 0) {
+        throw new IOException("netlink: no answer within " + limit.toMillis() + " ms");
+      }
+      try {
+        LibC.recv(fd, buffer);
+        return;
+      } catch (LibC.Failure e) {
+        if (e.errno() != LibC.EINTR) {
+          throw e;
+        }
+      }
+    }
+  }
+
+  /** A struct sockaddr_nl: to the kernel, without multicast groups. */
+  private static byte[] kernel() {
+    return ByteBuffer.allocate(12)
+        .order(ByteOrder.nativeOrder())
+        .putShort((short) LibC.AF_NETLINK)
+        .array();
+  }
+
+  /** A struct timeval of a 64-bit machine. */
+  static byte[] timeval(Duration duration) {
+    return ByteBuffer.allocate(16)
+        .order(ByteOrder.nativeOrder())
+        .putLong(duration.toSeconds())
+        .putLong(duration.toNanosPart() / 1000)
+        .array();
+  }
+}

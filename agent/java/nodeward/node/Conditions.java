@@ -1,0 +1,11 @@
+package nodeward.node;
+
+/** The Node's conditions that this agent tells, gathered and written by one part of it. */
+public interface Conditions {
+  /**
+   * States a condition from now on; returns at once. A condition that nobody has stated yet is not
+   * written. The message should change only when the reader learns something: each change is a
+   * write to the API server.
+   */
+  void set(String type, Condition.Status status, String reason, String message);
+}

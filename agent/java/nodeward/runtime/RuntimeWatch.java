@@ -1,0 +1,270 @@
+package nodeward.runtime;
+
+import io.prometheus.client.CollectorRegistry;
+import io.prometheus.client.Gauge;
+import io.prometheus.client.Histogram;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.SequencedMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import nodeward.component.Backoff;
+import nodeward.component.Component;
+import nodeward.component.Health;
+import nodeward.component.Loop;
+import nodeward.component.Time;
+import nodeward.config.Config;
+import nodeward.node.Condition;
+import nodeward.node.Conditions;
+import nodeward.runtime.RuntimeRecord.Broken;
+import nodeward.runtime.RuntimeRecord.Gone;
+import nodeward.runtime.RuntimeRecord.Undecided;
+import nodeward.runtime.RuntimeRecord.Working;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Probes the container runtimes of this node, shows them as metrics and states the condition {@code
+ * ContainerRuntimeUnhealthy}. Each probe runs on a virtual thread of its own; one that is still
+ * stuck when its next turn comes is a failure and is not started again, so a runtime that hangs
+ * holds one thread and nobody else.
+ */
+public final class RuntimeWatch implements Component {
+  static final String CONDITION = "ContainerRuntimeUnhealthy";
+
+  private static final Logger log = LoggerFactory.getLogger(RuntimeWatch.class);
+  // A probe keeps its own limit; this much later the watch stops waiting for it.
+  private static final Duration GRACE = Duration.ofSeconds(1);
+
+  private final Config.ContainerRuntime config;
+  private final Conditions conditions;
+  private final Time time;
+  private final Gauge up;
+  private final Histogram seconds;
+  private final List<Watched> runtimes = new ArrayList<>();
+  private final Loop loop;
+
+  public RuntimeWatch(
+      Config.ContainerRuntime config,
+      DockerApi docker,
+      CriApi containerd,
+      Conditions conditions,
+      CollectorRegistry registry,
+      Time time) {
+    this(
+        config,
+        List.of(new DockerProbe(config, docker), new ContainerdProbe(config, containerd)),
+        conditions,
+        registry,
+        time);
+  }
+
+  RuntimeWatch(
+      Config.ContainerRuntime config,
+      List<RuntimeProbe> probes,
+      Conditions conditions,
+      CollectorRegistry registry,
+      Time time) {
+    this.config = config;
+    this.conditions = conditions;
+    this.time = time;
+    this.up =
+        Gauge.build("nodeward_runtime_up", "Whether the container runtime answered its last probe.")
+            .labelNames("runtime")
+            .register(registry);
+    this.seconds =
+        Histogram.build(
+                "nodeward_runtime_probe_seconds", "How long probes of the container runtime took.")
+            .labelNames("runtime")
+            .buckets(0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60)
+            .register(registry);
+    probes.forEach(probe -> runtimes.add(new Watched(probe)));
+    this.loop =
+        new Loop(
+            name(),
+            this::pass,
+            new Backoff(Duration.ofSeconds(1), config.interval().plusSeconds(1)),
+            time);
+  }
+
+  @Override
+  public String name() {
+    return "runtime";
+  }
+
+  @Override
+  public void start() {
+    loop.start();
+  }
+
+  @Override
+  public Health health() {
+    return loop.health();
+  }
+
+  @Override
+  public SequencedMap<String, Object> status() {
+    var shown = new LinkedHashMap<String, Object>();
+    for (Watched runtime : runtimes) {
+      shown.put(
+          runtime.probe.runtime(),
+          switch (runtime.held) {
+            case Undecided undecided -> "not known yet, failures " + undecided.failures();
+            case Gone gone -> "absent: " + gone.why();
+            case Working working when working.failures() > 0 ->
+                "working: %s, but failures %d".formatted(working.what(), working.failures());
+            case Working working -> "working: " + working.what();
+            case Broken broken -> "broken: " + broken.cause().why();
+          });
+    }
+    return shown;
+  }
+
+  @Override
+  public void close() {
+    loop.close();
+    runtimes.forEach(Watched::abandon);
+  }
+
+  /** One probe of each runtime; the loop's pass. */
+  Duration pass(Instant now) throws InterruptedException {
+    long deadline = System.nanoTime() + config.timeout().plus(GRACE).toNanos();
+    runtimes.forEach(Watched::begin);
+    for (Watched runtime : runtimes) {
+      runtime.take(runtime.await(deadline));
+    }
+    state();
+    return config.interval();
+  }
+
+  private void state() {
+    for (Watched runtime : runtimes) {
+      if (runtime.held instanceof Broken(Probed.Bad cause)) {
+        conditions.set(CONDITION, Condition.Status.TRUE, runtime.probe.reason(cause), cause.why());
+        return;
+      }
+    }
+    if (runtimes.stream().anyMatch(r -> r.held instanceof Undecided)) {
+      return; // what was stated before, by this process or the one before it, still stands
+    }
+    List<String> working =
+        runtimes.stream()
+            .map(r -> r.held)
+            .filter(Working.class::isInstance)
+            .map(held -> ((Working) held).what())
+            .toList();
+    if (working.isEmpty()) {
+      conditions.set(
+          CONDITION,
+          Condition.Status.UNKNOWN,
+          "NoContainerRuntime",
+          String.join("; ", runtimes.stream().map(Watched::absence).toList()));
+    } else {
+      conditions.set(
+          CONDITION,
+          Condition.Status.FALSE,
+          "ContainerRuntimeIsHealthy",
+          "healthy: " + String.join(", ", working));
+    }
+  }
+
+  /** One runtime with its probe, and the run of it that is under way. Of the loop's thread. */
+  private final class Watched {
+    private final RuntimeProbe probe;
+    private FutureTask<Probed> run = finished();
+    private Instant began = Instant.EPOCH;
+    // Written by the loop's thread, read by status().
+    private volatile RuntimeRecord held = RuntimeRecord.NEW;
+
+    Watched(RuntimeProbe probe) {
+      this.probe = probe;
+    }
+
+    private static FutureTask<Probed> finished() {
+      var task = new FutureTask<Probed>(() -> new Probed.Absent("not probed yet"));
+      task.run();
+      return task;
+    }
+
+    void begin() {
+      if (!run.isDone()) {
+        return;
+      }
+      began = time.now();
+      run = new FutureTask<>(this::timed);
+      Thread.ofVirtual().name("probe-" + probe.runtime()).start(run);
+    }
+
+    private Probed timed() {
+      long start = System.nanoTime();
+      Probed probed = probe.probe(config.timeout());
+      if (!(probed instanceof Probed.Absent)) {
+        seconds.labels(probe.runtime()).observe((System.nanoTime() - start) / 1e9);
+      }
+      return probed;
+    }
+
+    Probed await(long deadline) throws InterruptedException {
+      try {
+        return run.get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS);
+      } catch (TimeoutException e) {
+        return new Probed.Hung(
+            "a probe of %s is stuck since %s"
+                .formatted(probe.runtime(), began.truncatedTo(ChronoUnit.SECONDS)));
+      } catch (ExecutionException e) {
+        throw new IllegalStateException("the probe of " + probe.runtime() + " broke", e.getCause());
+      }
+    }
+
+    void take(Probed probed) {
+      switch (probed) {
+        case Probed.Healthy _ -> up.labels(probe.runtime()).set(1);
+        case Probed.Bad _ -> up.labels(probe.runtime()).set(0);
+        case Probed.Absent _ -> up.remove(probe.runtime());
+      }
+      RuntimeRecord next = RuntimeRecord.next(held, probed, config.failures());
+      tell(probed, next);
+      held = next;
+    }
+
+    private void tell(Probed probed, RuntimeRecord next) {
+      String runtime = probe.runtime();
+      switch (next) {
+        case Working working when !(held instanceof Working) ->
+            log.info("runtime: {} works what=\"{}\"", runtime, working.what());
+        case Gone gone when !(held instanceof Gone) ->
+            log.info("runtime: {} is absent why=\"{}\"", runtime, gone.why());
+        case Broken broken when !broken.equals(held) ->
+            log.warn("runtime: {} is broken why=\"{}\"", runtime, broken.cause().why());
+        case Undecided(int failures) when failures == 1 -> warn(probed);
+        case Working(_, int failures) when failures == 1 -> warn(probed);
+        case Undecided _, Working _, Gone _, Broken _ ->
+            log.debug("runtime: probed {} found={}", runtime, probed);
+      }
+    }
+
+    private void warn(Probed probed) {
+      if (probed instanceof Probed.Bad bad) {
+        log.warn(
+            "runtime: a probe of {} failed why=\"{}\" failures=1 of={}",
+            probe.runtime(),
+            bad.why(),
+            config.failures());
+      }
+    }
+
+    String absence() {
+      return held instanceof Gone gone ? gone.why() : "";
+    }
+
+    void abandon() {
+      run.cancel(true);
+    }
+  }
+}

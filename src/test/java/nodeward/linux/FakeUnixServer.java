@@ -1,0 +1,312 @@
+package nodeward.linux;
+
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.net.SocketAddress;
+import java.net.SocketException;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+import javax.net.ServerSocketFactory;
+import mockwebserver3.Dispatcher;
+import mockwebserver3.MockResponse;
+import mockwebserver3.MockWebServer;
+import mockwebserver3.RecordedRequest;
+import mockwebserver3.SocketEffect;
+import okhttp3.Headers;
+import okhttp3.Protocol;
+import okio.Buffer;
+import okio.ByteString;
+
+/**
+ * A docker or containerd that listens on a Unix socket and behaves as it is told, from one request
+ * to the next. It knows what the agent asks: docker's ping and CRI's Version.
+ */
+public final class FakeUnixServer implements AutoCloseable {
+  /** How it treats who connects or asks. */
+  public enum Behaviour {
+    /** Answers as a daemon that is well. */
+    WELL,
+    /** Accepts connections and says nothing, like a stopped process. */
+    SILENT,
+    /** Begins the response and stops. */
+    HALF,
+    /** Sends the response a byte a second. */
+    DRIP,
+    /** Answers with an error of its own protocol. */
+    ERROR,
+    /** Answers with far more than anybody wants. */
+    FLOOD,
+    /** Closes every connection at once. */
+    CLOSE,
+    /** Knows CRI v1alpha2 alone, as containerd did before 1.6. */
+    OLD
+  }
+
+  // Kept, or their level would be forgotten: that a client hangs up is what is tested here.
+  private static final Logger HTTP2_LOG = Logger.getLogger("okhttp3.OkHttpClient");
+
+  static {
+    HTTP2_LOG.setLevel(Level.WARNING);
+  }
+
+  private final Path path;
+  private final Dispatcher dispatcher;
+  private final Protocol protocol;
+  private final Set<SocketChannel> held = ConcurrentHashMap.newKeySet();
+  private final AtomicInteger connections = new AtomicInteger();
+  private volatile Behaviour behaviour = Behaviour.WELL;
+  private MockWebServer server;
+
+  private FakeUnixServer(Path path, Protocol protocol) throws IOException {
+    this.path = path;
+    this.protocol = protocol;
+    this.dispatcher =
+        new Dispatcher() {
+          @Override
+          public MockResponse dispatch(RecordedRequest request) {
+            return protocol == Protocol.HTTP_1_1 ? docker(request) : cri(request);
+          }
+        };
+    this.server = listen();
+  }
+
+  /** A docker daemon. */
+  public static FakeUnixServer docker(Path socket) throws IOException {
+    return new FakeUnixServer(socket, Protocol.HTTP_1_1);
+  }
+
+  /** A containerd. */
+  public static FakeUnixServer containerd(Path socket) throws IOException {
+    return new FakeUnixServer(socket, Protocol.H2_PRIOR_KNOWLEDGE);
+  }
+
+  /** Behaves like this from the next connection on; those that were held in silence are closed. */
+  public void behave(Behaviour behaviour) throws IOException {
+    this.behaviour = behaviour;
+    for (SocketChannel channel : held) {
+      channel.close();
+    }
+    held.clear();
+  }
+
+  /** Ends like a killed process: the socket file stays and refuses. */
+  public void kill() {
+    server.close();
+  }
+
+  /** Comes back after {@link #kill}. */
+  public void restart() throws IOException {
+    server = listen();
+  }
+
+  /** How many connections it has accepted. */
+  public int connections() {
+    return connections.get();
+  }
+
+  /** Waits until everybody whom it holds in silence has hung up; false when that takes too long. */
+  public boolean awaitHangUp(long timeout, TimeUnit unit) throws InterruptedException, IOException {
+    long deadline = System.nanoTime() + unit.toNanos(timeout);
+    for (SocketChannel channel : held) {
+      channel.configureBlocking(false);
+      var bytes = ByteBuffer.allocate(4096);
+      while (channel.read(bytes.clear()) >= 0) {
+        if (System.nanoTime() - deadline > 0) {
+          return false;
+        }
+        Thread.sleep(10);
+      }
+    }
+    return true;
+  }
+
+  @Override
+  public void close() {
+    server.close();
+    try {
+      behave(Behaviour.CLOSE);
+      Files.deleteIfExists(path);
+    } catch (IOException e) {
+      throw new IllegalStateException("cannot close the fake at " + path, e);
+    }
+  }
+
+  private MockWebServer listen() throws IOException {
+    Files.deleteIfExists(path);
+    var next = new MockWebServer();
+    next.setServerSocketFactory(new Factory());
+    next.setProtocols(List.of(protocol));
+    next.setDispatcher(dispatcher);
+    next.start();
+    return next;
+  }
+
+  // --- docker
+
+  private MockResponse docker(RecordedRequest request) {
+    var ping =
+        new MockResponse.Builder()
+            .code(200)
+            .addHeader("Api-Version", "1.41")
+            .addHeader("Ostype", "linux")
+            .body("OK");
+    return switch (behaviour) {
+      case WELL, OLD ->
+          request.getTarget().equals("/_ping")
+              ? ping.build()
+              : new MockResponse.Builder().code(404).build();
+      case ERROR -> new MockResponse.Builder().code(500).body("no space left on device").build();
+      default -> misbehaving(ping);
+    };
+  }
+
+  // --- containerd
+
+  private MockResponse cri(RecordedRequest request) {
+    String api = behaviour == Behaviour.OLD ? "runtime.v1alpha2" : "runtime.v1";
+    if (!request.getTarget().equals("/" + api + ".RuntimeService/Version")) {
+      return grpcError("12", "unknown service or method " + request.getTarget());
+    }
+    var version =
+        new Buffer()
+            .write(field(1, "0.1.0"))
+            .write(field(2, "containerd"))
+            .write(field(3, "v1.7.24"))
+            .write(field(4, "v1"));
+    var body = new Buffer().writeByte(0).writeInt((int) version.size());
+    body.write(version, version.size());
+    var answer =
+        new MockResponse.Builder()
+            .code(200)
+            .addHeader("content-type", "application/grpc")
+            .body(body)
+            .trailers(Headers.of("grpc-status", "0", "grpc-message", ""));
+    answer.removeHeader("content-length");
+    return switch (behaviour) {
+      case WELL, OLD -> answer.build();
+      case ERROR -> grpcError("2", "the snapshotter is not there");
+      default -> misbehaving(answer);
+    };
+  }
+
+  private static MockResponse grpcError(String status, String message) {
+    return new MockResponse.Builder()
+        .code(200)
+        .addHeader("content-type", "application/grpc")
+        .addHeader("grpc-status", status)
+        .addHeader("grpc-message", message)
+        .build();
+  }
+
+  /** A string field of protobuf, shorter than 128 bytes. */
+  private static ByteString field(int number, String value) {
+    return new Buffer()
+        .writeByte(number << 3 | 2)
+        .writeByte(value.length())
+        .writeUtf8(value)
+        .readByteString();
+  }
+
+  private MockResponse misbehaving(MockResponse.Builder well) {
+    return switch (behaviour) {
+      case HALF -> well.onResponseBody(SocketEffect.Stall.INSTANCE).build();
+      case DRIP -> well.throttleBody(1, 1, TimeUnit.SECONDS).build();
+      case FLOOD -> well.body("x".repeat(1 << 20)).build();
+      default -> throw new IllegalStateException(behaviour + " never gets a request");
+    };
+  }
+
+  // --- a server socket for MockWebServer
+
+  private final class Factory extends ServerSocketFactory {
+    @Override
+    public ServerSocket createServerSocket() throws IOException {
+      return new UnixServerSocket();
+    }
+
+    @Override
+    public ServerSocket createServerSocket(int port) throws IOException {
+      return new UnixServerSocket();
+    }
+
+    @Override
+    public ServerSocket createServerSocket(int port, int backlog) throws IOException {
+      return new UnixServerSocket();
+    }
+
+    @Override
+    public ServerSocket createServerSocket(int port, int backlog, InetAddress address)
+        throws IOException {
+      return new UnixServerSocket();
+    }
+  }
+
+  private final class UnixServerSocket extends ServerSocket {
+    private final ServerSocketChannel channel =
+        ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+
+    UnixServerSocket() throws IOException {}
+
+    @Override
+    public void bind(SocketAddress ignored, int backlog) throws IOException {
+      channel.bind(UnixDomainSocketAddress.of(path), backlog);
+    }
+
+    @Override
+    public Socket accept() throws IOException {
+      while (true) {
+        SocketChannel accepted = acceptChannel();
+        connections.incrementAndGet();
+        switch (behaviour) {
+          case SILENT -> held.add(accepted);
+          case CLOSE -> accepted.close();
+          default -> {
+            return new UnixSocket(accepted, path);
+          }
+        }
+      }
+    }
+
+    private SocketChannel acceptChannel() throws IOException {
+      try {
+        return channel.accept();
+      } catch (ClosedChannelException e) {
+        throw new SocketException("closed"); // the only exception that MockWebServer expects
+      }
+    }
+
+    @Override
+    public void setReuseAddress(boolean on) {}
+
+    @Override
+    public int getLocalPort() {
+      return 1;
+    }
+
+    @Override
+    public SocketAddress getLocalSocketAddress() {
+      return new InetSocketAddress(InetAddress.getLoopbackAddress(), 1);
+    }
+
+    @Override
+    public void close() throws IOException {
+      channel.close();
+    }
+  }
+}

@@ -1,0 +1,188 @@
+package nodeward.runtime;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.prometheus.client.CollectorRegistry;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import nodeward.component.Time;
+import nodeward.config.Config;
+import nodeward.linux.CriSocket;
+import nodeward.linux.DockerSocket;
+import nodeward.node.FakeConditions;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * Real daemons with directories and sockets of their own, stopped and continued. Needs root and the
+ * packages containerd and docker.io.
+ */
+@Tag("e2e")
+class RuntimeWatchE2eTest {
+  private static final Duration TIMEOUT = Duration.ofSeconds(3);
+
+  @TempDir private Path directory;
+  private final FakeConditions conditions = new FakeConditions();
+  private final List<Process> daemons = new ArrayList<>();
+
+  @BeforeEach
+  void needsRootAndTheDaemons() {
+    assumeTrue("root".equals(System.getProperty("user.name")), "not root");
+    assumeTrue(has("containerd") && has("dockerd"), "no containerd or no dockerd");
+  }
+
+  private static boolean has(String tool) {
+    return Stream.of("/usr/bin", "/usr/sbin", "/usr/local/bin")
+        .anyMatch(directory -> Files.isExecutable(Path.of(directory, tool)));
+  }
+
+  @AfterEach
+  void stop() throws InterruptedException {
+    for (Process daemon : daemons.reversed()) {
+      daemon.destroy();
+      if (!daemon.waitFor(20, TimeUnit.SECONDS)) {
+        daemon.destroyForcibly().waitFor();
+      }
+    }
+  }
+
+  @Test
+  void frozenDaemonsAreNamedAndRecover() throws Exception {
+    Process containerd = containerd();
+    Process docker = docker();
+    var config =
+        new Config.ContainerRuntime(
+            true,
+            Duration.ofSeconds(1),
+            TIMEOUT,
+            2,
+            socket("docker"),
+            directory.resolve("docker.pid"),
+            socket("containerd"));
+    try (var watch =
+        new RuntimeWatch(
+            config,
+            new DockerSocket(socket("docker")),
+            new CriSocket(socket("containerd")),
+            conditions,
+            new CollectorRegistry(),
+            Time.SYSTEM)) {
+      watch.pass(Instant.now());
+      assertThat(last())
+          .matches(".*=False ContainerRuntimeIsHealthy: healthy: docker API 1.*, containerd .*");
+
+      signal(docker, "STOP");
+      watch.pass(Instant.now());
+      watch.pass(Instant.now());
+      assertThat(last()).contains("=True DockerHung: GET /_ping at ").endsWith("within 3 s");
+
+      signal(containerd, "STOP");
+      signal(docker, "CONT");
+      watch.pass(Instant.now());
+      watch.pass(Instant.now());
+      assertThat(last()).contains("=True ContainerdUnhealthy: ").endsWith("within 3 s");
+
+      signal(containerd, "CONT");
+      watch.pass(Instant.now());
+      assertThat(last()).contains("=False ContainerRuntimeIsHealthy");
+
+      docker.destroyForcibly().waitFor();
+      watch.pass(Instant.now());
+      watch.pass(Instant.now());
+      assertThat(last()).contains("=True DockerUnhealthy: ").endsWith("Connection refused");
+    }
+  }
+
+  private Process containerd() throws Exception {
+    Path config = Files.writeString(directory.resolve("containerd.toml"), "version = 2\n");
+    return start(
+        socket("containerd"),
+        "containerd",
+        "--config=" + config,
+        "--root=" + directory.resolve("containerd-root"),
+        "--state=" + directory.resolve("containerd-state"),
+        "--address=" + socket("containerd"));
+  }
+
+  private Process docker() throws Exception {
+    return start(
+        socket("docker"),
+        "dockerd",
+        "--data-root=" + directory.resolve("docker-root"),
+        "--exec-root=" + directory.resolve("docker-exec"),
+        "--pidfile=" + directory.resolve("docker.pid"),
+        "--host=unix://" + socket("docker"),
+        "--containerd=" + socket("containerd"),
+        "--bridge=none",
+        "--iptables=false",
+        "--storage-driver=vfs");
+  }
+
+  /**
+   * Starts a daemon and waits until it answers at its socket. What it mounts ends with it, even
+   * when it is killed.
+   */
+  private Process start(Path socket, String... command) throws Exception {
+    Path log = directory.resolve(command[0] + ".log");
+    var unshared = new ArrayList<>(List.of("unshare", "--mount", "--propagation=private"));
+    unshared.addAll(List.of(command));
+    Process daemon =
+        new ProcessBuilder(unshared).redirectErrorStream(true).redirectOutput(log.toFile()).start();
+    daemons.add(daemon);
+    long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+    while (!answers(socket)) {
+      assertThat(daemon.isAlive() && System.nanoTime() < deadline)
+          .withFailMessage(() -> command[0] + " does not answer: " + tail(log))
+          .isTrue();
+      Thread.sleep(10);
+    }
+    return daemon;
+  }
+
+  private boolean answers(Path socket) {
+    try {
+      if (socket.equals(socket("docker"))) {
+        new DockerSocket(socket).ping(TIMEOUT);
+      } else {
+        new CriSocket(socket).version(TIMEOUT);
+      }
+      return true;
+    } catch (IOException e) {
+      return false;
+    }
+  }
+
+  private static String tail(Path log) {
+    try {
+      List<String> lines = Files.readAllLines(log);
+      return String.join("\n", lines.subList(Math.max(0, lines.size() - 20), lines.size()));
+    } catch (IOException e) {
+      return e.toString();
+    }
+  }
+
+  private static void signal(Process daemon, String name) throws Exception {
+    assertThat(
+            new ProcessBuilder("kill", "-" + name, Long.toString(daemon.pid())).start().waitFor())
+        .isZero();
+  }
+
+  private Path socket(String name) {
+    return directory.resolve(name + ".sock");
+  }
+
+  private String last() {
+    return conditions.stated().getLast();
+  }
+}
