@@ -27,6 +27,14 @@ build: tools ## build the agent into target/agent (bin/agent and its jars)
 	$(MVN) package -DskipTests -Dmaven.test.skip=true
 	install -D -m 0755 agent/bin/agent target/agent/bin/agent
 
+.PHONY: run
+run: tools ## run the agent on a simulated node: SCENARIO=tour boot spot asg-terminate maintenance reboot runtime-hang
+	$(MVN) package -DskipTests dependency:build-classpath -Dmdep.includeScope=test -Dmdep.outputFile=target/test.classpath
+	@install -D -m 0755 agent/bin/agent target/agent/bin/agent
+	@JAVA_HOME="$(JAVA25)" "$(JAVA25)/bin/java" -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC \
+		-cp "target/test-classes:target/classes:$$(cat target/test.classpath)" \
+		nodeward.simulator.Simulator target/agent/bin/agent target/run $(SCENARIO)
+
 .PHONY: test
 test: tools ## unit and component tests
 	mvn -B -ntp test

@@ -19,7 +19,11 @@ import picocli.CommandLine.IVersionProvider;
     mixinStandardHelpOptions = true,
     synopsisSubcommandLabel = "COMMAND",
     subcommands = {
+      RunCommand.class,
       StatusCommand.class,
+      DrainCommand.class,
+      CordonCommand.class,
+      UncordonCommand.class,
       CheckConfigCommand.class,
       CompletionCommand.class,
       VersionCommand.class

@@ -36,13 +36,17 @@ final class Settings {
       description = "The Node; default: node.name, NODE_NAME, else the host name.")
   private @Nullable String nodeName;
 
-  /**
-   * The configuration with the environment and these options over it; {@code node.name} is never
-   * empty.
-   */
   Config read() throws ConfigException {
+    return read(Map.of());
+  }
+
+  /**
+   * The configuration with the environment, these options and more flags over it; {@code node.name}
+   * is never empty.
+   */
+  Config read(Map<String, String> more) throws ConfigException {
     Map<String, String> environment = System.getenv();
-    var flags = new HashMap<String, String>();
+    var flags = new HashMap<>(more);
     if (kubeconfig != null) {
       flags.put("kubernetes.kubeconfig", kubeconfig);
     }

@@ -28,7 +28,7 @@ public record Config(
     State state,
     Log log) {
 
-  public record Node(String name) {}
+  public record Node(String name, Path procRoot) {}
 
   public record Kubernetes(String kubeconfig, Duration requestTimeout, Duration pingInterval) {
     public Kubernetes {
@@ -101,8 +101,7 @@ public record Config(
     }
   }
 
-  public record Conntrack(
-      boolean enabled, Duration interval, double nearFull, double critical, Path procRoot) {
+  public record Conntrack(boolean enabled, Duration interval, double nearFull, double critical) {
     public Conntrack {
       positive("interval", interval);
       if (!(0 < nearFull && nearFull <= critical && critical <= 1)) {

@@ -368,7 +368,7 @@ public final class ConfigReader {
   /**
    * Reads {@code 300ms}, {@code 5s}, {@code 10m}, {@code 1h} and sums of them, as Go's notation.
    */
-  static Duration duration(String text) {
+  public static Duration duration(String text) {
     var matcher = Pattern.compile("(\\d{1,12})(ms|s|m|h)").matcher(text);
     Duration sum = Duration.ZERO;
     int end = 0;

@@ -14,6 +14,7 @@ import java.util.SequencedMap;
 import java.util.concurrent.Executors;
 import nodeward.component.Component;
 import nodeward.component.Health;
+import nodeward.component.HttpLimits;
 import nodeward.config.Config;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -88,6 +89,7 @@ public final class AdminServer implements Component {
   }
 
   private HttpServer listen(InetSocketAddress address) throws IOException {
+    HttpLimits.apply();
     HttpServer server;
     try {
       server = HttpServer.create(address, BACKLOG);

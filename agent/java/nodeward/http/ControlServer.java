@@ -55,8 +55,8 @@ public final class ControlServer implements Component {
 
   @Override
   public void start() throws IOException {
-    Path directory = socket.getParent();
-    if (!Files.isDirectory(directory)) {
+    Path directory = socket.toAbsolutePath().getParent();
+    if (directory != null && !Files.isDirectory(directory)) {
       Files.createDirectories(
           directory,
           PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));

@@ -198,7 +198,10 @@ public final class KubeEvents implements NodeEvents, Component {
   }
 
   private Answer create(Told told) throws IOException {
-    String name = node + "." + Long.toHexString(ChronoUnit.NANOS.between(Instant.EPOCH, told.at) + sequence++);
+    String name =
+        node
+            + "."
+            + Long.toHexString(ChronoUnit.NANOS.between(Instant.EPOCH, told.at) + sequence++);
     ObjectNode event = JsonNodeFactory.instance.objectNode();
     event.put("apiVersion", "v1").put("kind", "Event");
     event.putObject("metadata").put("namespace", "default").put("name", name);

@@ -28,6 +28,7 @@ import java.util.concurrent.Executors;
 import nodeward.component.Backoff;
 import nodeward.component.Component;
 import nodeward.component.Health;
+import nodeward.component.HttpLimits;
 import nodeward.component.Loop;
 import nodeward.component.Time;
 import nodeward.config.Address;
@@ -50,14 +51,7 @@ public final class MetadataProxy implements Component {
   private static final JsonFactory JSON = new JsonFactory();
 
   static {
-    // Of the whole JVM, read when the first server is made: what is set already stays. By itself
-    // the server waits for ever, and for any number of clients.
-    limit("sun.net.httpserver.maxReqTime", "10");
-    limit("sun.net.httpserver.maxRspTime", "30");
-    limit("sun.net.httpserver.maxReqHeaderSize", "32768");
-    limit("sun.net.httpserver.maxIdleConnections", "1024");
-    limit("jdk.httpserver.maxConnections", "1024");
-    limit("sun.net.httpserver.nodelay", "true");
+    HttpLimits.apply();
   }
 
   /** How long a request may wait. Most SDKs give up after one second and do not try again. */
@@ -462,11 +456,5 @@ public final class MetadataProxy implements Component {
 
   private static String text(InetSocketAddress address) {
     return new Address(address.getAddress(), address.getPort()).toString();
-  }
-
-  private static void limit(String property, String value) {
-    if (System.getProperty(property) == null) {
-      System.setProperty(property, value);
-    }
   }
 }

@@ -474,9 +474,7 @@ public final class ControlPlane implements AutoCloseable {
         Optional.ofNullable(System.getProperty("CLUSTER_BIN"))
             .or(() -> Optional.ofNullable(System.getenv("CLUSTER_BIN")))
             .orElseThrow(
-                () ->
-                    new IOException(
-                        "CLUSTER_BIN is not set: build with src/test/cluster/build"));
+                () -> new IOException("CLUSTER_BIN is not set: build with src/test/cluster/build"));
     Path file = Path.of(directory, name);
     if (!Files.isReadable(file)) {
       throw new IOException(file + " is missing: build with src/test/cluster/build");

@@ -45,7 +45,7 @@ class ConfigReaderTest {
   void everyKeyOfTheFileReachesItsRecord() throws Exception {
     String text =
         """
-        node: {name: n1}
+        node: {name: n1, procRoot: /p}
         kubernetes: {kubeconfig: /k, requestTimeout: 1s, pingInterval: 2s}
         aws:
           region: eu-west-1
@@ -66,7 +66,7 @@ class ConfigReaderTest {
           sessionDuration: 2h
           refreshBefore: 20m
           interceptInterfaces: [cni0, eni+]
-        conntrack: {enabled: false, interval: 4s, nearFull: 0.5, critical: 0.6, procRoot: /p}
+        conntrack: {enabled: false, interval: 4s, nearFull: 0.5, critical: 0.6}
         runtime:
           enabled: false
           interval: 5s

@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
@@ -25,7 +24,7 @@ import org.junit.jupiter.api.Test;
 
 class ConntrackWatchTest {
   private static final Config.Conntrack CONFIG =
-      new Config.Conntrack(true, Duration.ofSeconds(10), 0.90, 0.95, Path.of("/proc"));
+      new Config.Conntrack(true, Duration.ofSeconds(10), 0.90, 0.95);
 
   private final FakeTime time = new FakeTime();
   private final FakeConditions conditions = new FakeConditions();
@@ -139,7 +138,7 @@ class ConntrackWatchTest {
   @Test
   void itSamplesByItselfAndIsHealthyThen() throws Exception {
     var samples = new CountDownLatch(3);
-    var config = new Config.Conntrack(true, Duration.ofMillis(1), 0.9, 0.95, Path.of("/proc"));
+    var config = new Config.Conntrack(true, Duration.ofMillis(1), 0.9, 0.95);
     try (var running =
         new ConntrackWatch(
             config,

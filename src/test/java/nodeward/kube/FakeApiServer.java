@@ -131,19 +131,19 @@ public final class FakeApiServer implements AutoCloseable {
   /** A kubeconfig, complete in itself. */
   public String kubeconfig() {
     return """
-        apiVersion: v1
-        kind: Config
-        clusters:
-        - name: fake
-          cluster: {server: "%s"}
-        users:
-        - name: nodeward
-          user: {token: fake-token}
-        contexts:
-        - name: fake
-          context: {cluster: fake, user: nodeward}
-        current-context: fake
-        """
+    apiVersion: v1
+    kind: Config
+    clusters:
+    - name: fake
+      cluster: {server: "%s"}
+    users:
+    - name: nodeward
+      user: {token: fake-token}
+    contexts:
+    - name: fake
+      context: {cluster: fake, user: nodeward}
+    current-context: fake
+    """
         .formatted(uri());
   }
 
@@ -162,8 +162,7 @@ public final class FakeApiServer implements AutoCloseable {
    */
   public JsonNode put(String yaml) {
     JsonNode last = JSON.objectNode();
-    try (MappingIterator<JsonNode> documents =
-        YAML.readerFor(JsonNode.class).readValues(yaml)) {
+    try (MappingIterator<JsonNode> documents = YAML.readerFor(JsonNode.class).readValues(yaml)) {
       while (documents.hasNext()) {
         last = put(documents.next());
       }
@@ -277,8 +276,7 @@ public final class FakeApiServer implements AutoCloseable {
   public void forgetHistory() {
     store.forgetHistory();
     for (Watcher watcher : watchers) {
-      watcher.sendError(
-          Refusal.expired("The resourceVersion for the provided watch is too old."));
+      watcher.sendError(Refusal.expired("The resourceVersion for the provided watch is too old."));
       watcher.end();
     }
   }
@@ -419,9 +417,7 @@ public final class FakeApiServer implements AutoCloseable {
     }
     String version = rest.removeFirst();
     String namespace = "";
-    if (rest.size() > 2
-        && rest.getFirst().equals("namespaces")
-        && !rest.get(2).equals("status")) {
+    if (rest.size() > 2 && rest.getFirst().equals("namespaces") && !rest.get(2).equals("status")) {
       rest.removeFirst();
       namespace = rest.removeFirst();
     }
@@ -433,16 +429,12 @@ public final class FakeApiServer implements AutoCloseable {
             .findFirst()
             .orElseThrow(Refusal::noSuchResource);
     return new Target(
-        kind,
-        namespace,
-        rest.isEmpty() ? "" : rest.getFirst(),
-        rest.size() > 1 ? rest.get(1) : "");
+        kind, namespace, rest.isEmpty() ? "" : rest.getFirst(), rest.size() > 1 ? rest.get(1) : "");
   }
 
   private MockResponse answerCollection(Request request, Target target) {
     return switch (request.method) {
-      case "GET" ->
-          request.isWatch() ? watch(request, target) : list(request, target);
+      case "GET" -> request.isWatch() ? watch(request, target) : list(request, target);
       case "POST" -> {
         ObjectNode object = object(request.body);
         if (target.kind == ObjectStore.NODES) {

@@ -103,9 +103,7 @@ class WatchTest {
     scene.api.stall();
     scene.node.start();
 
-    Await.until(
-        "many attempts were given up",
-        () -> failed("get") > 2);
+    Await.until("many attempts were given up", () -> failed("get") > 2);
 
     assertThat(scene.api.connections()).isLessThan(4);
     scene.api.resume();
@@ -119,9 +117,7 @@ class WatchTest {
 
     // The old connections die, the new ones are never answered.
     scene.api.stall();
-    Await.until(
-        "the handshakes are given up",
-        () -> failed("watch") >= 2);
+    Await.until("the handshakes are given up", () -> failed("watch") >= 2);
     assertThat(scene.api.connections()).isLessThan(8);
     scene.api.resume();
 
@@ -168,7 +164,12 @@ class WatchTest {
       scene.putPod("other-" + i, "elsewhere");
     }
     String last =
-        scene.api.get("pods", "default", "other-2").orElseThrow().at("/metadata/resourceVersion").asText();
+        scene
+            .api
+            .get("pods", "default", "other-2")
+            .orElseThrow()
+            .at("/metadata/resourceVersion")
+            .asText();
 
     scene.api.sendBookmarks();
     // Delivered after the bookmark on the same connection, so the bookmark is in when it is seen.
@@ -280,7 +281,9 @@ class WatchTest {
   void aHalfEmptyObjectDoesNotEndTheWatch() {
     start();
 
-    scene.api.put("{kind: Pod, metadata: {name: odd}, spec: {nodeName: node-1, volumes: [{}]}, status: {podIP: nonsense, phase: Odd, conditions: [{type: Ready}]}}");
+    scene.api.put(
+        "{kind: Pod, metadata: {name: odd}, spec: {nodeName: node-1, volumes: [{}]}, status:"
+            + " {podIP: nonsense, phase: Odd, conditions: [{type: Ready}]}}");
     scene.putPod("next", Scene.NODE);
 
     Await.until("both are seen", () -> names().equals(List.of("next", "odd")));

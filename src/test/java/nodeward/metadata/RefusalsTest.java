@@ -25,8 +25,10 @@ class RefusalsTest {
   @BeforeEach
   void listen() {
     lines.start();
-    logger(Refusals.class).addAppender(lines);
-    logger(Audit.class).addAppender(lines);
+    for (Logger logger : List.of(logger(Refusals.class), logger(Audit.class))) {
+      logger.setLevel(Level.INFO);
+      logger.addAppender(lines);
+    }
   }
 
   @AfterEach

@@ -1,0 +1,244 @@
+package nodeward;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SequencedMap;
+import java.util.Set;
+import java.util.random.RandomGenerator;
+import nodeward.aws.AutoScalingHook;
+import nodeward.aws.AwsClients;
+import nodeward.aws.Imds;
+import nodeward.aws.ImdsNotices;
+import nodeward.aws.InstanceProfile;
+import nodeward.aws.StsRoleCredentials;
+import nodeward.component.Component;
+import nodeward.component.Health;
+import nodeward.component.Lifecycle;
+import nodeward.component.Pulse;
+import nodeward.component.Time;
+import nodeward.condition.ConditionBoard;
+import nodeward.config.Config;
+import nodeward.conntrack.ConntrackWatch;
+import nodeward.drain.DrainOptions;
+import nodeward.drain.Drainer;
+import nodeward.http.AdminServer;
+import nodeward.http.ControlServer;
+import nodeward.http.Metrics;
+import nodeward.http.StatusSource;
+import nodeward.kube.KubeClient;
+import nodeward.kube.KubeEvents;
+import nodeward.kube.KubeEvictions;
+import nodeward.kube.OwnNode;
+import nodeward.kube.OwnPods;
+import nodeward.linux.CriSocket;
+import nodeward.linux.DockerSocket;
+import nodeward.linux.Iptables;
+import nodeward.linux.KernelConntrack;
+import nodeward.linux.Procfs;
+import nodeward.linux.SdNotify;
+import nodeward.metadata.MetadataProxy;
+import nodeward.readiness.Boot;
+import nodeward.readiness.GateKeeper;
+import nodeward.runtime.RuntimeWatch;
+import nodeward.termination.Notice;
+import nodeward.termination.TerminationWatch;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The composition root: builds every part of the daemon from the configuration, starts them in
+ * order and stops them in reverse. The only place that knows all of them.
+ */
+public final class Agent implements StatusSource, AutoCloseable {
+  private static final Logger log = LoggerFactory.getLogger(Agent.class);
+  private static final Duration CLOSE_LIMIT = Duration.ofSeconds(5);
+  private static final Duration PULSE = Duration.ofSeconds(5);
+
+  private final Config config;
+  private final String version;
+  private final Time time = Time.SYSTEM;
+  private final long started = time.nanos();
+  private final SdNotify systemd;
+  private final Imds imds;
+  private final AwsClients aws;
+  private final List<Component> parts = new ArrayList<>();
+  private final Pulse pulse;
+  private final Lifecycle lifecycle = new Lifecycle(CLOSE_LIMIT);
+
+  public Agent(Config config, String version, Map<String, String> environment) throws IOException {
+    this.config = config;
+    this.version = version;
+    this.systemd = SdNotify.from(environment, ProcessHandle.current().pid());
+    var metrics = new Metrics(version, Instant.now());
+    var registry = metrics.registry();
+    String name = config.node().name();
+
+    var kube = new KubeClient(config.kubernetes(), version, environment, registry);
+    var node = new OwnNode(kube, name, time);
+    var pods = new OwnPods(kube, name);
+    var events = new KubeEvents(kube, name, time);
+    this.imds = new Imds(config.aws().metadataEndpoint(), time);
+    this.aws = new AwsClients(config.aws(), imds, time);
+    var board =
+        new ConditionBoard(
+            node, events, config.conditions(), registry, time, RandomGenerator.getDefault());
+
+    parts.addAll(List.of(kube, node, pods, events, board));
+    if (config.conntrack().enabled()) {
+      var table = new KernelConntrack(config.node().procRoot());
+      parts.add(new ConntrackWatch(config.conntrack(), table, board, registry, time));
+    }
+    if (config.runtime().enabled()) {
+      var docker = new DockerSocket(config.runtime().dockerSocket());
+      var containerd = new CriSocket(config.runtime().containerdSocket());
+      parts.add(new RuntimeWatch(config.runtime(), docker, containerd, board, registry, time));
+    }
+    if (config.metadata().enabled()) {
+      var profile = new InstanceProfile(imds, config.metadata().baseRoleArn());
+      parts.add(profile);
+      parts.add(
+          new MetadataProxy(
+              config.metadata(),
+              pods,
+              new StsRoleCredentials(aws),
+              profile,
+              new Iptables(),
+              registry,
+              time));
+    }
+    if (config.gate().enabled()) {
+      parts.add(new GateKeeper(config.gate(), boot(config), node, pods, events, time, registry));
+    }
+    if (config.termination().enabled()) {
+      var drainer = new Drainer(pods, new KubeEvictions(kube), config.drain(), registry, time);
+      var hook = new AutoScalingHook(aws, imds, config.termination().autoScaling().hookName());
+      var notices = new ImdsNotices(imds, kinds(config.termination()));
+      parts.add(
+          new TerminationWatch(
+              config.termination(),
+              config.state(),
+              new TerminationWatch.Ports(node, events, notices, hook),
+              drainer,
+              DrainOptions.ofDaemon(ownPod(environment)),
+              registry,
+              time));
+    }
+    parts.add(new AdminServer(config.admin(), metrics, this));
+    parts.add(new ControlServer(config.control().socket(), this));
+    this.pulse =
+        new Pulse(
+            parts, systemd.watchdog().map(w -> w.dividedBy(2)).orElse(PULSE), systemd::alive, time);
+    parts.add(pulse);
+    metrics.watch(parts);
+  }
+
+  /** Returns when every part serves; otherwise none of them runs any more. */
+  public void start() throws IOException {
+    lifecycle.start(parts);
+    systemd.ready();
+    log.info(
+        "agent: ready version={} node={} pid={}",
+        version,
+        config.node().name(),
+        ProcessHandle.current().pid());
+  }
+
+  @Override
+  public SequencedMap<String, Object> status() {
+    var status = new LinkedHashMap<String, Object>();
+    status.put("node", config.node().name());
+    status.put("version", version);
+    status.put("uptime", words(Duration.ofNanos(time.nanos() - started)));
+    status.put("ready", troubles().isEmpty());
+    var components = new LinkedHashMap<String, Object>();
+    for (Component part : parts) {
+      var shown = new LinkedHashMap<String, Object>();
+      shown.put(
+          "health",
+          switch (part.health()) {
+            case Health.Healthy() -> "ok";
+            case Health.Degraded(String why) -> why;
+          });
+      shown.putAll(part.status());
+      components.put(part.name(), shown);
+    }
+    status.put("components", components);
+    return status;
+  }
+
+  @Override
+  public List<String> troubles() {
+    var troubles = new ArrayList<String>();
+    for (Component part : parts) {
+      if (part.health() instanceof Health.Degraded(String why)) {
+        troubles.add(part.name() + ": " + why);
+      }
+    }
+    return troubles;
+  }
+
+  @Override
+  public boolean alive() {
+    return pulse.alive();
+  }
+
+  /**
+   * Stops everything, last started first. Never drains: a stop of the agent is not a stop of the
+   * node.
+   */
+  @Override
+  public void close() {
+    systemd.stopping();
+    lifecycle.close();
+    aws.close();
+    imds.close();
+    log.info("agent: stopped");
+  }
+
+  private static Set<Notice.Kind> kinds(Config.Termination config) {
+    var kinds = EnumSet.noneOf(Notice.Kind.class);
+    if (config.spot().enabled()) {
+      kinds.add(Notice.Kind.SPOT);
+    }
+    if (config.autoScaling().enabled()) {
+      kinds.add(Notice.Kind.AUTO_SCALING);
+    }
+    if (config.maintenance().enabled()) {
+      kinds.add(Notice.Kind.MAINTENANCE);
+    }
+    return kinds;
+  }
+
+  /** The agent's own pod where it runs in one; its DaemonSet hands the names in. */
+  private static String ownPod(Map<String, String> environment) {
+    String name = environment.getOrDefault("POD_NAME", "");
+    return name.isEmpty() ? "" : environment.getOrDefault("POD_NAMESPACE", "") + "/" + name;
+  }
+
+  private static Boot boot(Config config) throws IOException {
+    Path root = config.node().procRoot();
+    var procfs = new Procfs(root);
+    return new Boot(
+        procfs.bootId().orElseThrow(() -> new IOException("no boot id below " + root)),
+        procfs.bootTime().orElseThrow(() -> new IOException("no boot time below " + root)));
+  }
+
+  private static String words(Duration d) {
+    if (d.toDays() > 0) {
+      return "%dd%dh".formatted(d.toDays(), d.toHoursPart());
+    }
+    if (d.toHours() > 0) {
+      return "%dh%dm".formatted(d.toHours(), d.toMinutesPart());
+    }
+    return d.toMinutes() > 0
+        ? "%dm%ds".formatted(d.toMinutes(), d.toSecondsPart())
+        : d.toSeconds() + "s";
+  }
+}

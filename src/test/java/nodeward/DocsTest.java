@@ -1,0 +1,71 @@
+package nodeward;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.TreeSet;
+import java.util.regex.Pattern;
+import nodeward.config.ConfigReader;
+import org.junit.jupiter.api.Test;
+
+/** Keeps the README and the docs true to the code. */
+class DocsTest {
+  private static final Path BASE = Path.of(System.getProperty("nodeward.basedir", "."));
+
+  @Test
+  void theReadmeNamesEveryKeyWithItsDefault() throws IOException {
+    List<String> rows =
+        Files.readAllLines(BASE.resolve("README.md")).stream()
+            .filter(line -> line.startsWith("| `") && line.matches("\\| `[a-z][\\w.]+` \\| .*"))
+            .map(line -> line.substring(0, line.indexOf('|', line.indexOf('|', 1) + 1)).strip())
+            .toList();
+
+    assertThat(rows).containsExactlyElementsOf(keysWithDefaults());
+  }
+
+  @Test
+  void theMetricsPageNamesEveryMetricOfTheSources() throws IOException {
+    var inSources = new TreeSet<String>();
+    var name = Pattern.compile("\"(nodeward_[a-z_]+|process_[a-z_]+)\"");
+    try (var sources = Files.walk(BASE.resolve("agent/java"))) {
+      for (Path source : sources.filter(p -> p.toString().endsWith(".java")).toList()) {
+        name.matcher(Files.readString(source)).results().forEach(m -> inSources.add(m.group(1)));
+      }
+    }
+    var inDocs = new TreeSet<String>();
+    Pattern.compile("(?m)^\\| `([a-z_]+)(\\{[^`]*})?` \\|")
+        .matcher(Files.readString(BASE.resolve("docs/metrics.md")))
+        .results()
+        .forEach(m -> inDocs.add(m.group(1)));
+
+    assertThat(inDocs).isEqualTo(inSources);
+  }
+
+  private static List<String> keysWithDefaults() throws IOException {
+    try (InputStream in = ConfigReader.class.getResourceAsStream("defaults.yaml")) {
+      var rows = new ArrayList<String>();
+      rows(new YAMLMapper().readTree(in), "", rows);
+      return rows;
+    }
+  }
+
+  private static void rows(JsonNode node, String path, List<String> rows) {
+    for (var property : node.properties()) {
+      String here = path.isEmpty() ? property.getKey() : path + "." + property.getKey();
+      JsonNode value = property.getValue();
+      if (value.isObject()) {
+        rows(value, here, rows);
+      } else {
+        String text = value.isTextual() ? value.asText() : value.toString();
+        rows.add("| `%s` | %s".formatted(here, text.isEmpty() ? "-" : "`" + text + "`"));
+      }
+    }
+  }
+}
