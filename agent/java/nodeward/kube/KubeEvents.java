@@ -158,7 +158,6 @@ public final class KubeEvents implements NodeEvents, Component {
     if (!wait.isZero()) {
       return wait;
     }
-    permits--;
     Answer answer = send(next);
     if (answer.code() == 429 || answer.code() >= 500) {
       throw answer.failure();
@@ -166,6 +165,8 @@ public final class KubeEvents implements NodeEvents, Component {
     if (!answer.accepted() && answer.code() != 409) {
       refused(answer);
     }
+    // Attempts that failed cost nothing: the loop's back-off slows those down.
+    permits--;
     done(next);
     return Duration.ZERO;
   }
@@ -198,7 +199,10 @@ public final class KubeEvents implements NodeEvents, Component {
   }
 
   private Answer create(Told told) throws IOException {
-    String name = node + "." + Long.toHexString(ChronoUnit.NANOS.between(Instant.EPOCH, told.at) + sequence++);
+    String name =
+        node
+            + "."
+            + Long.toHexString(ChronoUnit.NANOS.between(Instant.EPOCH, told.at) + sequence++);
     ObjectNode event = JsonNodeFactory.instance.objectNode();
     event.put("apiVersion", "v1").put("kind", "Event");
     event.putObject("metadata").put("namespace", "default").put("name", name);

@@ -138,8 +138,10 @@ abstract class ApiServerContract {
     node.start();
     Await.until("the node came", () -> node.current().isPresent());
 
-    merge(nodePath(), "{\"metadata\":{\"annotations\":{\"example.com/t\":\"%s\"}}}".formatted(text));
-    Await.until("the text came", () -> node.current().orElseThrow().annotations().containsValue(text));
+    merge(
+        nodePath(), "{\"metadata\":{\"annotations\":{\"example.com/t\":\"%s\"}}}".formatted(text));
+    Await.until(
+        "the text came", () -> node.current().orElseThrow().annotations().containsValue(text));
 
     setTaints("[%s]".formatted(json(FOREIGN)));
     Await.until("the watch goes on", () -> node.current().orElseThrow().taints().contains(FOREIGN));
@@ -210,7 +212,8 @@ abstract class ApiServerContract {
     setTaints("[%s,%s]".formatted(json(FOREIGN), json(second)));
     NodeView seen = node.read().orElseThrow();
     // What kubelet does every few seconds; it must not make a change of taints stale.
-    patchStatus(nodePath(), "{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}}");
+    patchStatus(
+        nodePath(), "{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}}");
 
     NodeView with = done(node.change(NodeChange.of(seen).withTaint(GATE)));
     NodeView without = done(node.change(NodeChange.of(with).withoutTaint(GATE.key())));
@@ -334,7 +337,8 @@ abstract class ApiServerContract {
         .hasMessageContaining("Unsupported value: \"Sometimes\"")
         .hasMessageContaining("422");
     assertThatThrownBy(
-            () -> node.change(NodeChange.of(seen).withTaint(new Taint("k", "a b", "NoExecute", ""))))
+            () ->
+                node.change(NodeChange.of(seen).withTaint(new Taint("k", "a b", "NoExecute", ""))))
         .hasMessageContaining("Invalid value: \"a b\": a valid label must be");
   }
 
@@ -349,11 +353,9 @@ abstract class ApiServerContract {
     NodeView again = done(node.writeConditions(List.of(condition(Condition.Status.FALSE))));
 
     assertThat(written.condition("Ready").orElseThrow().reason()).isEqualTo("KubeletReady");
-    assertThat(written.condition("ConntrackPressure"))
-        .contains(condition(Condition.Status.TRUE));
+    assertThat(written.condition("ConntrackPressure")).contains(condition(Condition.Status.TRUE));
     assertThat(again.conditions()).hasSize(2);
-    assertThat(again.condition("ConntrackPressure"))
-        .contains(condition(Condition.Status.FALSE));
+    assertThat(again.condition("ConntrackPressure")).contains(condition(Condition.Status.FALSE));
     JsonNode raw = get(nodePath());
     assertThat(raw.at("/status/conditions").findValuesAsText("lastHeartbeatTime"))
         .anySatisfy(t -> assertThat(Instant.parse(t)).isAfter(Instant.now().minusSeconds(60)));
@@ -390,8 +392,7 @@ abstract class ApiServerContract {
 
     assertThat(evictions.tryEvict(pod)).isEqualTo(new Evicted.Gone());
     assertThat(evictions.evict(pod)).isEqualTo(new Evicted.Gone());
-    assertThat(get(podPath(pod.name())).path("metadata").has("deletionTimestamp"))
-        .isFalse();
+    assertThat(get(podPath(pod.name())).path("metadata").has("deletionTimestamp")).isFalse();
   }
 
   @Test
@@ -419,9 +420,7 @@ abstract class ApiServerContract {
     assertThat(blocked).isEqualTo(because);
     assertThat(tried).isEqualTo(because);
     assertThat(allowed).isEqualTo(new Evicted.Accepted());
-    assertThat(
-            get(budgetPath(budget)).at("/status/disruptionsAllowed").asInt())
-        .isZero();
+    assertThat(get(budgetPath(budget)).at("/status/disruptionsAllowed").asInt()).isZero();
   }
 
   @Test
@@ -578,9 +577,9 @@ abstract class ApiServerContract {
 
   private String pod(String name, String on) {
     return """
-        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "%s", "labels": {"app": "%s"}},
-         "spec": {"nodeName": "%s", "containers": [{"name": "c", "image": "i"}]}}
-        """
+    {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "%s", "labels": {"app": "%s"}},
+     "spec": {"nodeName": "%s", "containers": [{"name": "c", "image": "i"}]}}
+    """
         .formatted(name, nodeName, on);
   }
 
@@ -664,8 +663,7 @@ abstract class ApiServerContract {
 
   private static NodeChange anyChangeOf(String name) {
     return NodeChange.of(
-            new NodeView(
-                name, "uid", "1", "", "", false, List.of(), Map.of(), Map.of(), List.of()))
+            new NodeView(name, "uid", "1", "", "", false, List.of(), Map.of(), Map.of(), List.of()))
         .cordoned();
   }
 

@@ -70,7 +70,8 @@ public final class FakeApiServer implements AutoCloseable {
   /** What became of an object; {@code type} is ADDED, MODIFIED or DELETED. */
   public record Change(String type, String resource, JsonNode object) {}
 
-  private record Override(Predicate<Request> requests, int status, String body) {}
+  private record Scripted(
+      Predicate<Request> requests, int status, Map<String, String> headers, String body) {}
 
   // Where a request leads: to a collection (name is empty), an object or its subresource.
   private record Target(Kind kind, String namespace, String name, String subresource) {}
@@ -92,7 +93,7 @@ public final class FakeApiServer implements AutoCloseable {
   private final ObjectStore store;
   private final Set<Watcher> watchers = ConcurrentHashMap.newKeySet();
   private final List<Request> requests = new CopyOnWriteArrayList<>();
-  private final List<Override> overrides = new CopyOnWriteArrayList<>();
+  private final List<Scripted> scripted = new CopyOnWriteArrayList<>();
   private final List<Consumer<Change>> listeners = new CopyOnWriteArrayList<>();
   private final ExecutorService notifier =
       Executors.newSingleThreadExecutor(Thread.ofVirtual().name("fake-api-changes").factory());
@@ -131,23 +132,23 @@ public final class FakeApiServer implements AutoCloseable {
   /** A kubeconfig, complete in itself. */
   public String kubeconfig() {
     return """
-        apiVersion: v1
-        kind: Config
-        clusters:
-        - name: fake
-          cluster: {server: "%s"}
-        users:
-        - name: nodeward
-          user: {token: fake-token}
-        contexts:
-        - name: fake
-          context: {cluster: fake, user: nodeward}
-        current-context: fake
-        """
+    apiVersion: v1
+    kind: Config
+    clusters:
+    - name: fake
+      cluster: {server: "%s"}
+    users:
+    - name: nodeward
+      user: {token: fake-token}
+    contexts:
+    - name: fake
+      context: {cluster: fake, user: nodeward}
+    current-context: fake
+    """
         .formatted(uri());
   }
 
-  @java.lang.Override
+  @Override
   public void close() throws IOException {
     stop();
     clock.shutdownNow();
@@ -162,8 +163,7 @@ public final class FakeApiServer implements AutoCloseable {
    */
   public JsonNode put(String yaml) {
     JsonNode last = JSON.objectNode();
-    try (MappingIterator<JsonNode> documents =
-        YAML.readerFor(JsonNode.class).readValues(yaml)) {
+    try (MappingIterator<JsonNode> documents = YAML.readerFor(JsonNode.class).readValues(yaml)) {
       while (documents.hasNext()) {
         last = put(documents.next());
       }
@@ -259,26 +259,29 @@ public final class FakeApiServer implements AutoCloseable {
 
   /** Answers these requests with a Status of that code and message. */
   public void answer(Predicate<Request> requests, int status, String reason, String message) {
-    overrides.add(
-        new Override(requests, status, Refusal.of(status, reason, message).status.toString()));
+    answer(requests, status, Map.of(), Refusal.of(status, reason, message).status.toString());
   }
 
   /** Answers these requests with a text that is no object of the API, as a proxy would. */
   public void answerText(Predicate<Request> requests, int status, String text) {
-    overrides.add(new Override(requests, status, text));
+    answer(requests, status, Map.of(), text);
+  }
+
+  public void answer(
+      Predicate<Request> requests, int status, Map<String, String> headers, String body) {
+    scripted.add(new Scripted(requests, status, Map.copyOf(headers), body));
   }
 
   /** Ends {@link #answer}. */
   public void answerNormally() {
-    overrides.clear();
+    scripted.clear();
   }
 
   /** Every resourceVersion before now is too old; open watches are told so and end. */
   public void forgetHistory() {
     store.forgetHistory();
     for (Watcher watcher : watchers) {
-      watcher.sendError(
-          Refusal.expired("The resourceVersion for the provided watch is too old."));
+      watcher.sendError(Refusal.expired("The resourceVersion for the provided watch is too old."));
       watcher.end();
     }
   }
@@ -317,7 +320,7 @@ public final class FakeApiServer implements AutoCloseable {
     MockWebServer serving = server;
     server.setDispatcher(
         new Dispatcher() {
-          @java.lang.Override
+          @Override
           public MockResponse dispatch(RecordedRequest request) throws InterruptedException {
             // The server queues every request for tests that ask it; this one has its own list.
             serving.takeRequest(0, TimeUnit.SECONDS);
@@ -350,9 +353,11 @@ public final class FakeApiServer implements AutoCloseable {
     if (!delay.isZero()) {
       Thread.sleep(delay);
     }
-    for (Override override : overrides) {
-      if (override.requests.test(request)) {
-        return response(override.status, override.body);
+    for (Scripted each : scripted) {
+      if (each.requests.test(request)) {
+        MockResponse.Builder response = builder(each.status, each.body);
+        each.headers.forEach(response::addHeader);
+        return response.build();
       }
     }
     try {
@@ -383,7 +388,7 @@ public final class FakeApiServer implements AutoCloseable {
         agent == null ? "" : agent,
         type == null ? "" : type,
         recorded.getBody() == null ? "" : recorded.getBody().utf8(),
-        recorded.getHeaders().get("Upgrade") != null);
+        "websocket".equalsIgnoreCase(recorded.getHeaders().get("Upgrade")));
   }
 
   private MockResponse answer(Request request, List<String> path) {
@@ -419,9 +424,7 @@ public final class FakeApiServer implements AutoCloseable {
     }
     String version = rest.removeFirst();
     String namespace = "";
-    if (rest.size() > 2
-        && rest.getFirst().equals("namespaces")
-        && !rest.get(2).equals("status")) {
+    if (rest.size() > 2 && rest.getFirst().equals("namespaces") && !rest.get(2).equals("status")) {
       rest.removeFirst();
       namespace = rest.removeFirst();
     }
@@ -433,16 +436,12 @@ public final class FakeApiServer implements AutoCloseable {
             .findFirst()
             .orElseThrow(Refusal::noSuchResource);
     return new Target(
-        kind,
-        namespace,
-        rest.isEmpty() ? "" : rest.getFirst(),
-        rest.size() > 1 ? rest.get(1) : "");
+        kind, namespace, rest.isEmpty() ? "" : rest.getFirst(), rest.size() > 1 ? rest.get(1) : "");
   }
 
   private MockResponse answerCollection(Request request, Target target) {
     return switch (request.method) {
-      case "GET" ->
-          request.isWatch() ? watch(request, target) : list(request, target);
+      case "GET" -> request.isWatch() ? watch(request, target) : list(request, target);
       case "POST" -> {
         ObjectNode object = object(request.body);
         if (target.kind == ObjectStore.NODES) {
@@ -622,18 +621,18 @@ public final class FakeApiServer implements AutoCloseable {
 
     WebSocketListener asWebSocket() {
       return new WebSocketListener() {
-        @java.lang.Override
+        @Override
         public void onOpen(WebSocket socket, Response response) {
           begin(socket::send, () -> socket.close(1000, null));
         }
 
-        @java.lang.Override
+        @Override
         public void onClosing(WebSocket socket, int code, String reason) {
           leave();
           socket.close(1000, null);
         }
 
-        @java.lang.Override
+        @Override
         public void onFailure(
             WebSocket socket, Throwable failure, @org.jspecify.annotations.Nullable Response r) {
           leave();
@@ -643,12 +642,12 @@ public final class FakeApiServer implements AutoCloseable {
 
     MockResponseBody asHttp() {
       return new MockResponseBody() {
-        @java.lang.Override
+        @Override
         public long getContentLength() {
           return -1;
         }
 
-        @java.lang.Override
+        @Override
         public void writeTo(BufferedSink sink) throws IOException {
           var queue = new LinkedBlockingQueue<String>();
           begin(queue::add, () -> queue.add(BODY_END));
@@ -685,7 +684,7 @@ public final class FakeApiServer implements AutoCloseable {
       watchers.remove(this);
     }
 
-    @java.lang.Override
+    @Override
     public void changed(ObjectStore.Event event) {
       boolean is = selects(event.object());
       boolean was = event.before() != null && selects(event.before());

@@ -98,7 +98,10 @@ final class ObjectStore {
   ObjectStore(Time time) {
     this.time = time;
     for (String namespace : List.of("default", "kube-system", "kube-public", "kube-node-lease")) {
-      create(NAMESPACES, "", JSON.objectNode().set("metadata", JSON.objectNode().put("name", namespace)));
+      create(
+          NAMESPACES,
+          "",
+          JSON.objectNode().set("metadata", JSON.objectNode().put("name", namespace)));
     }
   }
 
@@ -149,9 +152,13 @@ final class ObjectStore {
     if (after == 0) {
       matching(kind, "", o -> true)
           .forEach(
-              o -> subscriber.changed(new Event(version, kind, Event.Type.ADDED, o.deepCopy(), null)));
+              o ->
+                  subscriber.changed(
+                      new Event(version, kind, Event.Type.ADDED, o.deepCopy(), null)));
     } else {
-      history.stream().filter(e -> e.version > after && e.kind == kind).forEach(subscriber::changed);
+      history.stream()
+          .filter(e -> e.version > after && e.kind == kind)
+          .forEach(subscriber::changed);
     }
     subscribers.put(subscriber, kind);
   }
@@ -182,13 +189,15 @@ final class ObjectStore {
     }
     String name = meta.path("name").asText();
     if (name.isEmpty()) {
-      throw Refusal.invalid(kind, "", "metadata.name: Required value: name or generateName is required");
+      throw Refusal.invalid(
+          kind, "", "metadata.name: Required value: name or generateName is required");
     }
     if (kind.namespaced()) {
       String own = meta.path("namespace").asText(namespace);
       if (!own.equals(namespace)) {
         throw Refusal.badRequest(
-            "the namespace of the provided object does not match the namespace sent on the request");
+            "the namespace of the provided object does not match the namespace sent on the"
+                + " request");
       }
       meta.put("namespace", namespace);
       admit(kind, namespace, name);
@@ -332,8 +341,9 @@ final class ObjectStore {
     matching(
             PODS,
             "",
-            p -> p.at("/metadata").has("deletionTimestamp")
-                && !Instant.parse(p.at("/metadata/deletionTimestamp").asText()).isAfter(now))
+            p ->
+                p.at("/metadata").has("deletionTimestamp")
+                    && !Instant.parse(p.at("/metadata/deletionTimestamp").asText()).isAfter(now))
         .forEach(p -> remove(PODS, p));
   }
 
@@ -369,7 +379,11 @@ final class ObjectStore {
         return;
       }
     }
-    node.withObject("/spec").withArray("/taints").addObject().put("key", key).put("effect", "NoSchedule");
+    node.withObject("/spec")
+        .withArray("/taints")
+        .addObject()
+        .put("key", key)
+        .put("effect", "NoSchedule");
   }
 
   private static void validate(Kind kind, ObjectNode object) {
@@ -604,7 +618,8 @@ final class ObjectStore {
         return parts[1];
       }
     } catch (IllegalArgumentException e) {
-      throw Refusal.badRequest("invalid continue token: continue key is not valid: " + e.getMessage());
+      throw Refusal.badRequest(
+          "invalid continue token: continue key is not valid: " + e.getMessage());
     }
     throw Refusal.expired(
         "The provided continue parameter is too old to display a consistent list result. You can"

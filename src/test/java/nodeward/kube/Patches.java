@@ -36,8 +36,7 @@ final class Patches {
         mergeStrategically("", read, result);
         yield result;
       }
-      default ->
-          throw Refusal.of(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+      default -> throw Refusal.of(415, "UnsupportedMediaType", "415: Unsupported Media Type");
     };
   }
 

@@ -39,7 +39,8 @@ final class Selectors {
     for (String term : selector.isEmpty() ? new String[0] : selector.split(",")) {
       Matcher m = FIELD.matcher(term);
       if (!m.matches()) {
-        throw Refusal.badRequest("invalid selector: '" + selector + "'; can't understand '" + term + "'");
+        throw Refusal.badRequest(
+            "invalid selector: '" + selector + "'; can't understand '" + term + "'");
       }
       String field = m.group(1);
       if (!FIELDS.contains(field)
