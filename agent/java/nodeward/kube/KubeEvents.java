@@ -158,7 +158,6 @@ public final class KubeEvents implements NodeEvents, Component {
     if (!wait.isZero()) {
       return wait;
     }
-    permits--;
     Answer answer = send(next);
     if (answer.code() == 429 || answer.code() >= 500) {
       throw answer.failure();
@@ -166,6 +165,8 @@ public final class KubeEvents implements NodeEvents, Component {
     if (!answer.accepted() && answer.code() != 409) {
       refused(answer);
     }
+    // Attempts that failed cost nothing: the loop's back-off slows those down.
+    permits--;
     done(next);
     return Duration.ZERO;
   }

@@ -17,14 +17,18 @@ import java.util.function.Consumer;
 import okhttp3.HttpUrl;
 import okhttp3.Interceptor;
 import okhttp3.OkHttpClient;
+import okhttp3.Protocol;
 import okhttp3.Request;
 import okhttp3.Response;
+import okhttp3.ResponseBody;
 
 /**
  * Sees every request on its way: counts it, tells the watches how their attempts went, and keeps
- * them on WebSockets. fabric8 gives up WebSockets for good once a handshake is answered with 200 or
- * 503, and its plain HTTP watch neither notices a dead connection nor survives a non-ASCII letter;
- * here such an answer is a failed attempt like any other.
+ * them on WebSockets. fabric8 turns to a plain HTTP watch for good once a WebSocket handshake is
+ * answered with 200 or 503, breaks off or times out; that watch notices no dead connection and
+ * breaks at the first letter that is not ASCII. So those outcomes of a handshake become a 502 here,
+ * after which fabric8 lists and tries again, and a plain watch that it opens all the same is
+ * answered with 410, which leads it there too.
  */
 final class Traffic extends Collector implements Interceptor {
   private static final String UPGRADE = "Upgrade";
@@ -61,17 +65,23 @@ final class Traffic extends Collector implements Interceptor {
   @Override
   public Response intercept(Chain chain) throws IOException {
     Request request = chain.request();
-    String verb = verb(request);
-    boolean watch = request.header(UPGRADE) != null;
+    boolean webSocket = request.header(UPGRADE) != null;
+    if ("true".equals(request.url().queryParameter("watch")) && !webSocket) {
+      return instead(request, 410, "a watch needs a WebSocket");
+    }
     try {
-      Response response = (watch ? limited(chain) : chain).proceed(request);
-      requests.labels(verb, response.code() / 100 + "xx").inc();
-      return watch ? opened(request.url(), response) : response;
+      Response response = (webSocket ? limited(chain) : chain).proceed(request);
+      requests.labels(verb(request), response.code() / 100 + "xx").inc();
+      return isWatchStep(request) ? seen(request, response) : response;
     } catch (IOException e) {
-      requests.labels(verb, "none").inc();
-      if (watch) {
-        String why = Failures.text(e);
-        tell(request.url(), a -> a.refused(why));
+      requests.labels(verb(request), "none").inc();
+      if (chain.call().isCanceled() || !isWatchStep(request)) {
+        throw e;
+      }
+      String why = Failures.text(e);
+      tell(request, a -> a.refused(why));
+      if (webSocket) {
+        return instead(request, 502, why);
       }
       throw e;
     }
@@ -94,18 +104,40 @@ final class Traffic extends Collector implements Interceptor {
     return chain.withReadTimeout(Math.toIntExact(handshakeLimit.toMillis()), TimeUnit.MILLISECONDS);
   }
 
-  private Response opened(HttpUrl url, Response response) throws IOException {
+  private Response seen(Request request, Response response) throws IOException {
+    boolean webSocket = request.header(UPGRADE) != null;
     if (response.code() == 101) {
-      tell(url, WatchAttempts::opened);
+      tell(request, WatchAttempts::opened);
+    }
+    if (response.code() == 101 || (response.isSuccessful() && !webSocket)) {
       return response;
     }
     String why = Answer.of("", response.code(), peek(response), null).summary();
-    tell(url, a -> a.refused(why));
+    tell(request, a -> a.refused(why));
     if (response.code() == 200 || response.code() == 503) {
       response.close();
-      throw new IOException("watch refused: " + why);
+      return instead(request, 502, why);
     }
     return response;
+  }
+
+  private static Response instead(Request request, int code, String why) {
+    return new Response.Builder()
+        .request(request)
+        .protocol(Protocol.HTTP_1_1)
+        .code(code)
+        .message(why)
+        .body(ResponseBody.create(why, null))
+        .build();
+  }
+
+  /** The list or the watch of an informer; lists of ours have a limit. */
+  private boolean isWatchStep(Request request) {
+    HttpUrl url = request.url();
+    return request.method().equals("GET")
+        && attempts.containsKey(url.pathSegments().getLast())
+        && url.queryParameter("fieldSelector") != null
+        && url.queryParameter("limit") == null;
   }
 
   private static String peek(Response response) throws IOException {
@@ -115,8 +147,8 @@ final class Traffic extends Collector implements Interceptor {
   }
 
   /** The resource is the last segment: {@code /api/v1/pods}. */
-  private void tell(HttpUrl url, Consumer<WatchAttempts> what) {
-    WatchAttempts hears = attempts.get(url.pathSegments().getLast());
+  private void tell(Request request, Consumer<WatchAttempts> what) {
+    WatchAttempts hears = attempts.get(request.url().pathSegments().getLast());
     if (hears != null) {
       what.accept(hears);
     }

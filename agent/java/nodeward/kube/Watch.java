@@ -106,7 +106,7 @@ final class Watch<T extends HasMetadata, V> implements AutoCloseable {
             .itemStore(store)
             .exceptionHandler(
                 (started, failure) -> {
-                  series.refused(Failures.text(failure));
+                  series.failed(Failures.text(failure));
                   return true;
                 })
             .addEventHandler(new Changes());
@@ -161,6 +161,13 @@ final class Watch<T extends HasMetadata, V> implements AutoCloseable {
         log.warn("kubernetes: cannot watch {}, trying again without end: {}", resource, why);
       } else {
         log.debug("kubernetes: cannot watch {} again: {}", resource, why);
+      }
+    }
+
+    /** Requests tell their own failures, with more of the API server's words. */
+    synchronized void failed(String why) {
+      if (last.isEmpty()) {
+        refused(why);
       }
     }
 

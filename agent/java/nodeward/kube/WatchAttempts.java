@@ -1,6 +1,9 @@
 package nodeward.kube;
 
-/** Hears how the attempts to open one watch went; called on a thread of the HTTP client. */
+/**
+ * Hears how the attempts to list and watch one resource went; called on a thread of the HTTP
+ * client.
+ */
 interface WatchAttempts {
   void opened();
 

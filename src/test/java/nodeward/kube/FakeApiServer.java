@@ -70,7 +70,8 @@ public final class FakeApiServer implements AutoCloseable {
   /** What became of an object; {@code type} is ADDED, MODIFIED or DELETED. */
   public record Change(String type, String resource, JsonNode object) {}
 
-  private record Override(Predicate<Request> requests, int status, String body) {}
+  private record Scripted(
+      Predicate<Request> requests, int status, Map<String, String> headers, String body) {}
 
   // Where a request leads: to a collection (name is empty), an object or its subresource.
   private record Target(Kind kind, String namespace, String name, String subresource) {}
@@ -92,7 +93,7 @@ public final class FakeApiServer implements AutoCloseable {
   private final ObjectStore store;
   private final Set<Watcher> watchers = ConcurrentHashMap.newKeySet();
   private final List<Request> requests = new CopyOnWriteArrayList<>();
-  private final List<Override> overrides = new CopyOnWriteArrayList<>();
+  private final List<Scripted> scripted = new CopyOnWriteArrayList<>();
   private final List<Consumer<Change>> listeners = new CopyOnWriteArrayList<>();
   private final ExecutorService notifier =
       Executors.newSingleThreadExecutor(Thread.ofVirtual().name("fake-api-changes").factory());
@@ -147,7 +148,7 @@ public final class FakeApiServer implements AutoCloseable {
         .formatted(uri());
   }
 
-  @java.lang.Override
+  @Override
   public void close() throws IOException {
     stop();
     clock.shutdownNow();
@@ -258,18 +259,22 @@ public final class FakeApiServer implements AutoCloseable {
 
   /** Answers these requests with a Status of that code and message. */
   public void answer(Predicate<Request> requests, int status, String reason, String message) {
-    overrides.add(
-        new Override(requests, status, Refusal.of(status, reason, message).status.toString()));
+    answer(requests, status, Map.of(), Refusal.of(status, reason, message).status.toString());
   }
 
   /** Answers these requests with a text that is no object of the API, as a proxy would. */
   public void answerText(Predicate<Request> requests, int status, String text) {
-    overrides.add(new Override(requests, status, text));
+    answer(requests, status, Map.of(), text);
+  }
+
+  public void answer(
+      Predicate<Request> requests, int status, Map<String, String> headers, String body) {
+    scripted.add(new Scripted(requests, status, Map.copyOf(headers), body));
   }
 
   /** Ends {@link #answer}. */
   public void answerNormally() {
-    overrides.clear();
+    scripted.clear();
   }
 
   /** Every resourceVersion before now is too old; open watches are told so and end. */
@@ -315,7 +320,7 @@ public final class FakeApiServer implements AutoCloseable {
     MockWebServer serving = server;
     server.setDispatcher(
         new Dispatcher() {
-          @java.lang.Override
+          @Override
           public MockResponse dispatch(RecordedRequest request) throws InterruptedException {
             // The server queues every request for tests that ask it; this one has its own list.
             serving.takeRequest(0, TimeUnit.SECONDS);
@@ -348,9 +353,11 @@ public final class FakeApiServer implements AutoCloseable {
     if (!delay.isZero()) {
       Thread.sleep(delay);
     }
-    for (Override override : overrides) {
-      if (override.requests.test(request)) {
-        return response(override.status, override.body);
+    for (Scripted each : scripted) {
+      if (each.requests.test(request)) {
+        MockResponse.Builder response = builder(each.status, each.body);
+        each.headers.forEach(response::addHeader);
+        return response.build();
       }
     }
     try {
@@ -381,7 +388,7 @@ public final class FakeApiServer implements AutoCloseable {
         agent == null ? "" : agent,
         type == null ? "" : type,
         recorded.getBody() == null ? "" : recorded.getBody().utf8(),
-        recorded.getHeaders().get("Upgrade") != null);
+        "websocket".equalsIgnoreCase(recorded.getHeaders().get("Upgrade")));
   }
 
   private MockResponse answer(Request request, List<String> path) {
@@ -614,18 +621,18 @@ public final class FakeApiServer implements AutoCloseable {
 
     WebSocketListener asWebSocket() {
       return new WebSocketListener() {
-        @java.lang.Override
+        @Override
         public void onOpen(WebSocket socket, Response response) {
           begin(socket::send, () -> socket.close(1000, null));
         }
 
-        @java.lang.Override
+        @Override
         public void onClosing(WebSocket socket, int code, String reason) {
           leave();
           socket.close(1000, null);
         }
 
-        @java.lang.Override
+        @Override
         public void onFailure(
             WebSocket socket, Throwable failure, @org.jspecify.annotations.Nullable Response r) {
           leave();
@@ -635,12 +642,12 @@ public final class FakeApiServer implements AutoCloseable {
 
     MockResponseBody asHttp() {
       return new MockResponseBody() {
-        @java.lang.Override
+        @Override
         public long getContentLength() {
           return -1;
         }
 
-        @java.lang.Override
+        @Override
         public void writeTo(BufferedSink sink) throws IOException {
           var queue = new LinkedBlockingQueue<String>();
           begin(queue::add, () -> queue.add(BODY_END));
@@ -677,7 +684,7 @@ public final class FakeApiServer implements AutoCloseable {
       watchers.remove(this);
     }
 
-    @java.lang.Override
+    @Override
     public void changed(ObjectStore.Event event) {
       boolean is = selects(event.object());
       boolean was = event.before() != null && selects(event.before());

@@ -163,27 +163,28 @@ class WatchTest {
     for (int i = 0; i < 3; i++) {
       scene.putPod("other-" + i, "elsewhere");
     }
-    String last =
+    long last =
         scene
             .api
             .get("pods", "default", "other-2")
             .orElseThrow()
             .at("/metadata/resourceVersion")
-            .asText();
+            .asLong();
 
     scene.api.sendBookmarks();
-    // Delivered after the bookmark on the same connection, so the bookmark is in when it is seen.
-    scene.putPod("mine", Scene.NODE);
-    scene.api.delete("pods", "default", "mine");
-    Await.until("the bookmark is in", () -> scene.pods.current().isEmpty());
-    scene.api.clearRequests();
-    scene.api.dropConnections();
-    Await.until("both watch again", () -> watchRequests() >= 2);
 
-    assertThat(scene.api.requests())
-        .filteredOn(FakeApiServer.Request::isWatch)
-        .extracting(r -> Long.parseLong(r.query().get("resourceVersion")))
-        .allSatisfy(version -> assertThat(version).isGreaterThanOrEqualTo(Long.parseLong(last)));
+    // Nothing else tells that a bookmark is in: connections are cut until the next watch shows it.
+    Await.until(
+        "the watches go on from the bookmark",
+        () -> {
+          Await.until("both watch", () -> scene.node.watching() && scene.pods.watching());
+          scene.api.clearRequests();
+          scene.api.dropConnections();
+          Await.until("both are opened anew", () -> watchRequests() >= 2);
+          return scene.api.requests().stream()
+              .filter(FakeApiServer.Request::isWatch)
+              .allMatch(r -> Long.parseLong(r.query().get("resourceVersion")) >= last);
+        });
   }
 
   @Test
@@ -213,6 +214,7 @@ class WatchTest {
     var told = new ListAppender<ILoggingEvent>();
     told.start();
     var logger = (Logger) LoggerFactory.getLogger(Watch.class);
+    logger.setLevel(Level.INFO);
     logger.addAppender(told);
     try {
       scene.api.answer(FakeApiServer.Request::isWatch, 500, "InternalError", "etcd is away");

@@ -1,0 +1,155 @@
+package nodeward.kube;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import nodeward.component.FakeTime;
+import nodeward.node.NodeEvents.Type;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class KubeEventsTest {
+  @TempDir Path directory;
+  private final FakeTime time = new FakeTime();
+  private Scene scene;
+  private KubeEvents events;
+
+  @BeforeEach
+  void open() throws IOException {
+    scene = new Scene(directory);
+    events = scene.open(new KubeEvents(scene.kube, Scene.NODE, time));
+  }
+
+  @AfterEach
+  void close() throws Exception {
+    scene.close();
+  }
+
+  @Test
+  void theSameIsCountedUpForTenMinutes() {
+    events.start();
+    tell("again");
+    tell("again");
+    time.advance(Duration.ofMinutes(9));
+    tell("again");
+    Await.until(
+        "it is counted", () -> all().size() == 1 && all().getFirst().path("count").asInt() == 3);
+    JsonNode event = all().getFirst();
+    assertThat(event.path("firstTimestamp").asText()).isEqualTo("2026-11-21T08:00:00Z");
+    assertThat(event.path("lastTimestamp").asText()).isEqualTo("2026-11-21T08:09:00Z");
+
+    time.advance(Duration.ofMinutes(11));
+    tell("again");
+
+    Await.until("it is a new one", () -> all().size() == 2);
+  }
+
+  @Test
+  void oneThatTheApiServerHasForgottenIsMadeAnew() {
+    events.start();
+    tell("again");
+    Await.until("it is there", () -> all().size() == 1);
+    scene.api.delete("events", "default", all().getFirst().at("/metadata/name").asText());
+
+    tell("again");
+
+    Await.until("it is there again", () -> all().size() == 1);
+    assertThat(all().getFirst().path("count").asInt()).isEqualTo(1);
+  }
+
+  @Test
+  void aBurstIsSlowedDown() {
+    events.start();
+    for (int i = 0; i < 30; i++) {
+      tell("event " + i);
+    }
+    Await.until("the burst is sent", () -> waiting(5));
+    assertThat(all()).hasSize(25);
+    assertThat(events.status()).containsEntry("dropped", 0L);
+
+    time.advance(Duration.ofSeconds(20));
+    tell("wakes it");
+
+    Await.until("two more are sent", () -> waiting(4));
+    assertThat(all()).hasSize(27);
+  }
+
+  @Test
+  void whatIsToldWhileTheApiServerIsAwayIsSentLaterSaveForTheOldest() throws IOException {
+    scene.api.stop();
+    events.start();
+    for (int i = 0; i < 70; i++) {
+      tell("event " + i);
+    }
+    assertThat(events.status()).containsEntry("waiting", 64).containsEntry("dropped", 6L);
+
+    scene.api.restart();
+    tell("wakes it");
+
+    Await.until("the burst is sent", () -> waiting(39));
+    assertThat(all()).extracting(e -> e.path("message").asText()).doesNotContain("event 0");
+  }
+
+  @Test
+  void oneThatIsRefusedDoesNotHoldUpTheNext() {
+    scene.api.answer(r -> r.body().contains("bad"), 422, "Invalid", "the event is invalid");
+    events.start();
+
+    tell("bad");
+    tell("good");
+
+    Await.until("the next is sent", () -> all().size() == 1);
+    assertThat(all().getFirst().path("message").asText()).isEqualTo("good");
+    assertThat(events.health().isHealthy()).isTrue();
+  }
+
+  @Test
+  void aMessageThatIsTooLongIsCut() {
+    events.start();
+
+    tell("x".repeat(5000));
+
+    Await.until("it is sent", () -> all().size() == 1);
+    assertThat(all().getFirst().path("message").asText()).hasSize(1024).endsWith("x...");
+  }
+
+  @Test
+  void closingSendsWhatWaits() {
+    events.start();
+    tell("the last");
+
+    events.close();
+
+    assertThat(all()).hasSize(1);
+  }
+
+  @Test
+  void closingEndsInTimeWhenNothingCanBeSent() throws IOException {
+    scene.api.stop();
+    events.start();
+    tell("never sent");
+    long start = System.nanoTime();
+
+    events.close();
+
+    assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(8));
+  }
+
+  private boolean waiting(int many) {
+    return Integer.valueOf(many).equals(events.status().get("waiting"));
+  }
+
+  private void tell(String message) {
+    events.tell(Type.NORMAL, "Tested", message);
+  }
+
+  private List<JsonNode> all() {
+    return scene.api.list("events");
+  }
+}
