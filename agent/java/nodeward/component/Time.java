@@ -1,10 +1,11 @@
 package nodeward.component;
 
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 
 /**
- * The two clocks of the agent. {@link #now} is what people and the API server see and may jump;
- * {@link #nanos} only ever grows and measures waits.
+ * The two clocks of the agent. {@link #now} is what people and the API server see, in whole
+ * milliseconds, and may jump; {@link #nanos} only ever grows and measures waits.
  */
 public interface Time {
   Instant now();
@@ -15,7 +16,7 @@ public interface Time {
       new Time() {
         @Override
         public Instant now() {
-          return Instant.now();
+          return Instant.now().truncatedTo(ChronoUnit.MILLIS);
         }
 
         @Override

@@ -15,6 +15,7 @@ import java.util.concurrent.Executors;
 import nodeward.component.Component;
 import nodeward.component.Health;
 import nodeward.component.HttpLimits;
+import nodeward.config.Address;
 import nodeward.config.Config;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -54,7 +55,7 @@ public final class AdminServer implements Component {
     route(admin, "/readyz", this::readyz);
     route(admin, "/metrics", this::metrics);
     admin.start();
-    log.info("admin: listening address={}", address());
+    log.info("admin: listening address={}", text(address()));
     if (config.metricsListen().isPresent()) {
       HttpServer second = listen(config.metricsListen().get().socket());
       route(second, "/metrics", this::metrics);
@@ -77,7 +78,7 @@ public final class AdminServer implements Component {
   public SequencedMap<String, Object> status() {
     var status = new LinkedHashMap<String, Object>();
     if (!servers.isEmpty()) {
-      status.put("address", address().getHostString() + ":" + address().getPort());
+      status.put("address", text(address()));
     }
     return status;
   }
@@ -86,6 +87,10 @@ public final class AdminServer implements Component {
   public void close() {
     servers.forEach(server -> server.stop(0));
     servers.clear();
+  }
+
+  private static String text(InetSocketAddress address) {
+    return new Address(address.getAddress(), address.getPort()).toString();
   }
 
   private HttpServer listen(InetSocketAddress address) throws IOException {

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
+import java.util.Set;
 import java.util.stream.Stream;
 import nodeward.config.Config;
 import nodeward.node.NodeChange;
@@ -25,8 +26,8 @@ final class Gate {
   /** A node that is up for longer and carries neither taint nor mark was there before the agent. */
   static final Duration ADOPT_AFTER = Duration.ofMinutes(10);
 
-  /** How far the kubelet's clock may have been off while it booted. */
-  static final Duration BOOT_CLOCK_ERROR = Duration.ofSeconds(60);
+  /** Times of the API and of the kernel's boot are whole seconds, each rounded in its own way. */
+  static final Duration ROUNDING = Duration.ofSeconds(1);
 
   /** Where the gate stands. */
   sealed interface State {
@@ -59,8 +60,11 @@ final class Gate {
     this.boot = boot;
   }
 
-  /** Judges a Node whose pods are known. */
-  Verdict judge(Optional<NodeView> seen, List<Pod> pods, Instant now) {
+  /**
+   * Judges a Node whose pods are known. {@code risen} holds the UIDs of pods that were seen to
+   * become Ready in this boot, which needs no clock.
+   */
+  Verdict judge(Optional<NodeView> seen, List<Pod> pods, Set<String> risen, Instant now) {
     if (seen.isEmpty()) {
       return new Verdict(new State.Unregistered(), Optional.empty());
     }
@@ -69,7 +73,7 @@ final class Gate {
     if (mark.isPresent() && mark.get().isOf(node, boot)) {
       return new Verdict(new State.Open(Instant.parse(mark.get().since())), open(node, mark.get()));
     }
-    SequencedMap<String, String> missing = missing(pods);
+    SequencedMap<String, String> missing = missing(pods, risen);
     if (missing.isEmpty()) {
       var keys = taints.stream().map(Taint::key).toList();
       var opened = new Mark(node.uid(), node.providerId(), boot.id(), now.toString(), keys);
@@ -129,27 +133,30 @@ final class Gate {
     return change;
   }
 
-  private SequencedMap<String, String> missing(List<Pod> pods) {
+  private SequencedMap<String, String> missing(List<Pod> pods, Set<String> risen) {
     var missing = new LinkedHashMap<String, String>();
     for (Config.Gate.Require require : required) {
-      why(require, pods).ifPresent(why -> missing.put(require.toString(), why));
+      why(require, pods, risen).ifPresent(why -> missing.put(require.toString(), why));
     }
     return missing;
   }
 
   /** Why no pod of this DaemonSet counts; empty when one does. */
-  private Optional<String> why(Config.Gate.Require require, List<Pod> pods) {
+  private Optional<String> why(Config.Gate.Require require, List<Pod> pods, Set<String> risen) {
     List<Pod> own =
         pods.stream().filter(p -> isOf(p, require) && !p.terminating() && !p.finished()).toList();
     if (own.isEmpty()) {
       return Optional.of("no pod yet");
     }
-    Instant earliest = boot.at().minus(BOOT_CLOCK_ERROR);
-    if (own.stream().anyMatch(p -> p.ready() && !p.readySince().isBefore(earliest))) {
+    if (own.stream().anyMatch(p -> p.ready() && (risen.contains(p.uid()) || sinceBoot(p)))) {
       return Optional.empty();
     }
     return Optional.of(
         own.stream().anyMatch(Pod::ready) ? "not Ready since this boot" : "not Ready");
+  }
+
+  private boolean sinceBoot(Pod pod) {
+    return !pod.readySince().isBefore(boot.at().minus(ROUNDING));
   }
 
   private static boolean isOf(Pod pod, Config.Gate.Require require) {

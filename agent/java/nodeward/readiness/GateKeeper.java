@@ -6,9 +6,12 @@ import io.prometheus.client.Gauge;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Optional;
 import java.util.SequencedMap;
+import java.util.Set;
 import nodeward.component.Backoff;
 import nodeward.component.Component;
 import nodeward.component.Health;
@@ -20,6 +23,7 @@ import nodeward.node.NodeChange;
 import nodeward.node.NodeEvents;
 import nodeward.node.NodeView;
 import nodeward.node.Nodes;
+import nodeward.node.Pod;
 import nodeward.node.Pods;
 import nodeward.readiness.Gate.State;
 import nodeward.readiness.Gate.Verdict;
@@ -50,6 +54,10 @@ public final class GateKeeper implements Component {
   private volatile State state = new State.Unregistered();
   private volatile String malformed = "";
   private Optional<Written> written = Optional.empty();
+  // The UIDs of pods that were seen not Ready by this process, and so in this boot; of those, the
+  // Ready ones.
+  private Set<String> down = Set.of();
+  private Set<String> risen = Set.of();
 
   /**
    * The answer to our last write, true until the watch has moved on from what it was decided on.
@@ -132,10 +140,12 @@ public final class GateKeeper implements Component {
     if (!nodes.watching() || !pods.watching()) {
       return WATCH_CHECK;
     }
+    List<Pod> here = pods.current();
+    watchRise(here);
     Optional<NodeView> node = seen();
     for (int race = 0; race < RACES; race++) {
       node.ifPresent(this::tellMalformed);
-      Verdict verdict = gate.judge(node, pods.current(), now);
+      Verdict verdict = gate.judge(node, here, risen, now);
       if (verdict.change().isEmpty()) {
         enter(verdict.state(), now);
         return WATCH_CHECK;
@@ -158,6 +168,24 @@ public final class GateKeeper implements Component {
     }
     throw new IOException(
         "node " + nodes.nodeName() + " changed during each of " + RACES + " writes");
+  }
+
+  /**
+   * Remembers which pods were down under our eyes: their being Ready later is of this boot whatever
+   * the clocks say.
+   */
+  private void watchRise(List<Pod> here) {
+    var stillDown = new HashSet<String>();
+    var up = new HashSet<String>();
+    for (Pod pod : here) {
+      if (!pod.ready()) {
+        stillDown.add(pod.uid());
+      } else if (down.contains(pod.uid()) || risen.contains(pod.uid())) {
+        up.add(pod.uid());
+      }
+    }
+    down = stillDown;
+    risen = up;
   }
 
   /** What the watch shows, or our own last write where the watch has not caught up with it. */

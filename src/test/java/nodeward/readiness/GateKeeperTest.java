@@ -123,6 +123,21 @@ class GateKeeperTest {
   }
 
   @Test
+  void aPodThatComesUpUnderOurEyesCountsThoughTheClockWasWrong() throws IOException {
+    node.register(OURS);
+    node.put(FakeNode.ready(proxy, time.now().minusSeconds(90)));
+    keeper.pass(time.now());
+    assertThat(keeper.status().get("missing").toString()).contains("not Ready since this boot");
+
+    node.put(proxy);
+    keeper.pass(time.now());
+    node.put(FakeNode.ready(proxy, time.now().minusSeconds(60)));
+    keeper.pass(time.now());
+
+    assertThat(keeper.status()).containsEntry("state", "open");
+  }
+
+  @Test
   void waitsForANodeThatIsNotRegisteredYet() throws IOException {
     keeper.pass(time.now());
     assertThat(keeper.status()).containsEntry("state", "unregistered");

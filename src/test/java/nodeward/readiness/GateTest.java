@@ -7,6 +7,7 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import nodeward.config.Config;
 import nodeward.node.FakeNode;
 import nodeward.node.NodeChange;
@@ -44,7 +45,7 @@ class GateTest {
 
   @Test
   void withoutANodeThereIsNothingToDo() {
-    assertThat(gate.judge(Optional.empty(), allReady, NOW))
+    assertThat(gate.judge(Optional.empty(), allReady, Set.of(), NOW))
         .isEqualTo(new Verdict(new State.Unregistered(), Optional.empty()));
   }
 
@@ -103,7 +104,8 @@ class GateTest {
     var reboot = new Boot("boot-2", NOW.plusSeconds(100));
     Instant later = NOW.plusSeconds(120);
 
-    Verdict verdict = new Gate(config(), reboot).judge(Optional.of(open), allReady, later);
+    Verdict verdict =
+        new Gate(config(), reboot).judge(Optional.of(open), allReady, Set.of(), later);
 
     assertThat(missing(verdict))
         .containsEntry("kube-system/kube-proxy", "not Ready since this boot");
@@ -114,11 +116,19 @@ class GateTest {
   void staleReadyPodsOfTheLastBootDoNotOpenTheGate() {
     var stale =
         List.of(
-            FakeNode.ready(proxy, BOOTED.minus(Gate.BOOT_CLOCK_ERROR).minusMillis(1)),
+            FakeNode.ready(proxy, BOOTED.minus(Gate.ROUNDING).minusMillis(1)),
             FakeNode.ready(iam, NOW));
 
     assertThat(missing(judge(node(OURS), stale)))
         .containsExactly(Map.entry("kube-system/kube-proxy", "not Ready since this boot"));
+  }
+
+  @Test
+  void aPodThatWasSeenToRiseCountsWhateverTheClocksSay() {
+    var early = List.of(FakeNode.ready(proxy, BOOTED.minusSeconds(300)), FakeNode.ready(iam, NOW));
+
+    assertThat(gate.judge(Optional.of(node(OURS)), early, Set.of(proxy.uid()), NOW).state())
+        .isInstanceOf(State.Open.class);
   }
 
   @Test
@@ -152,11 +162,11 @@ class GateTest {
   void aNodeFromBeforeTheAgentIsAdoptedAndNeverTainted() {
     Instant later = BOOTED.plus(Gate.ADOPT_AFTER).plusSeconds(1);
 
-    Verdict waiting = gate.judge(Optional.of(node(FOREIGN)), List.of(proxy), later);
+    Verdict waiting = gate.judge(Optional.of(node(FOREIGN)), List.of(proxy), Set.of(), later);
     assertThat(waiting.state()).isInstanceOf(State.Adopting.class);
     assertThat(waiting.change()).isEmpty();
 
-    Verdict done = gate.judge(Optional.of(node(FOREIGN)), allReady, later);
+    Verdict done = gate.judge(Optional.of(node(FOREIGN)), allReady, Set.of(), later);
     assertThat(done.state()).isEqualTo(new State.Open(later));
     assertThat(done.change().orElseThrow().taints()).containsExactly(FOREIGN);
   }
@@ -165,7 +175,7 @@ class GateTest {
   void aTaintedNodeIsNotAdoptedHoweverLongItIsUp() {
     Instant later = BOOTED.plus(Duration.ofDays(3));
 
-    assertThat(gate.judge(Optional.of(node(OURS)), List.of(), later).state())
+    assertThat(gate.judge(Optional.of(node(OURS)), List.of(), Set.of(), later).state())
         .isInstanceOf(State.Closed.class);
   }
 
@@ -213,10 +223,14 @@ class GateTest {
     Taint second = Taint.parse("startup-taint.cluster-autoscaler.kubernetes.io/x:NoSchedule");
     var both = new Gate(new Config.Gate(true, List.of(OURS, second), config().require()), BOOT);
 
-    assertThat(both.judge(Optional.of(node(OURS)), List.of(), NOW).change().orElseThrow().taints())
+    assertThat(
+            both.judge(Optional.of(node(OURS)), List.of(), Set.of(), NOW)
+                .change()
+                .orElseThrow()
+                .taints())
         .containsExactly(OURS, second);
     assertThat(
-            both.judge(Optional.of(node(second, OURS)), allReady, NOW)
+            both.judge(Optional.of(node(second, OURS)), allReady, Set.of(), NOW)
                 .change()
                 .orElseThrow()
                 .taints())
@@ -233,7 +247,7 @@ class GateTest {
   }
 
   private Verdict judge(NodeView node, List<Pod> pods) {
-    return gate.judge(Optional.of(node), pods, NOW);
+    return gate.judge(Optional.of(node), pods, Set.of(), NOW);
   }
 
   private static Map<String, String> missing(Verdict verdict) {

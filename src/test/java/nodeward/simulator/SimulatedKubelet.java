@@ -39,6 +39,8 @@ final class SimulatedKubelet implements AutoCloseable {
   private final AtomicInteger uids = new AtomicInteger();
   private final List<Workload> waiting = new ArrayList<>();
   private final Map<String, Duration> stops = new ConcurrentHashMap<>();
+  // Written by the kubelet's thread, read by the story's.
+  private volatile long readyAt = System.nanoTime();
 
   SimulatedKubelet(FakeApiServer api, String node) {
     this.api = api;
@@ -121,6 +123,11 @@ final class SimulatedKubelet implements AutoCloseable {
     return api.get("pods", namespace, name)
         .map(pod -> pod.path("status").path("podIP").asText())
         .orElse("");
+  }
+
+  /** How long ago the last DaemonSet pod became Ready. */
+  Duration sinceReady() {
+    return Duration.ofNanos(System.nanoTime() - readyAt);
   }
 
   List<String> workloadsHere() {
@@ -208,6 +215,7 @@ final class SimulatedKubelet implements AutoCloseable {
   }
 
   private void ready(String daemonSet) {
+    readyAt = System.nanoTime();
     setReady(daemonSet, "True");
   }
 

@@ -158,12 +158,13 @@ final class Story {
   }
 
   private void openGate() throws NotSeen {
-    see(
+    var foreign = List.of("ebs.csi.aws.com/agent-not-ready:NoExecute");
+    await("gate", "open", SOON, () -> node.taints().equals(foreign));
+    terminal.agent(
         "gate",
-        "open: taint gone, the foreign taint ebs.csi.aws.com/agent-not-ready still there",
-        SOON,
-        () -> node.taints().equals(List.of("ebs.csi.aws.com/agent-not-ready:NoExecute")));
-    see("gate", "the agent says so too", SOON, () -> gateIs("open"));
+        "open %d ms after the last system pod was Ready; the foreign taint %s stays"
+            .formatted(node.kubelet.sinceReady().toMillis(), foreign.getFirst()));
+    await("gate", "the agent says that it is open", SOON, () -> gateIs("open"));
   }
 
   private boolean gateIs(String state) {
@@ -274,7 +275,7 @@ final class Story {
         SOON,
         () ->
             node.autoScaling.completions().stream()
-                .anyMatch(a -> a.hook().equals(SimulatedNode.HOOK) && a.outcome().isEmpty()));
+                .anyMatch(a -> a.hook().equals(SimulatedNode.HOOK) && a.outcome().equals("done")));
     expect(
         "hook",
         node.autoScaling.state(FakeImds.INSTANCE_ID).equals("Terminating:Proceed"),
@@ -321,6 +322,9 @@ final class Story {
   }
 
   private void reboot() throws IOException, NotSeen, InterruptedException {
+    // Kubernetes times are whole seconds: the pods' being Ready must lie before the new boot.
+    Instant readied = Instant.now();
+    see("workloads", "run for a while", SOON, () -> Instant.now().isAfter(readied.plusSeconds(3)));
     node.killAgent();
     terminal.world(
         "reboot", "the power fails and comes back; pods still look Ready to the API server");
