@@ -3,8 +3,8 @@ package nodeward.kube;
 import io.fabric8.kubernetes.api.model.Status;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.net.ConnectException;
-import java.net.SocketTimeoutException;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
 
@@ -28,7 +28,7 @@ final class Failures {
     }
     String message = t.getMessage() == null ? t.getClass().getSimpleName() : t.getMessage();
     return switch (t) {
-      case SocketTimeoutException _ -> "no answer in time (" + message + ")";
+      case InterruptedIOException _ -> "no answer in time (" + message + ")";
       case ConnectException e when e.getCause() != null -> message + ": " + text(e.getCause());
       default -> message;
     };

@@ -67,6 +67,7 @@ public final class KubeEvents implements NodeEvents, Component {
   // Guarded by lock: filled by any thread, emptied by the loop's.
   private final Deque<Told> queue = new ArrayDeque<>();
   private long dropped;
+  private boolean closed;
   // Of the loop's thread alone.
   private final SequencedMap<Text, Sent> sent = new LinkedHashMap<>();
   private double permits = BURST;
@@ -137,7 +138,8 @@ public final class KubeEvents implements NodeEvents, Component {
   public void close() {
     lock.lock();
     try {
-      long left = CLOSE_LIMIT.toNanos();
+      long left = closed ? 0 : CLOSE_LIMIT.toNanos();
+      closed = true;
       while (!queue.isEmpty() && left > 0) {
         left = emptied.awaitNanos(left);
       }

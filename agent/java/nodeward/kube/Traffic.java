@@ -156,7 +156,10 @@ final class Traffic extends Collector implements Interceptor {
 
   private static String verb(Request request) {
     return switch (request.method()) {
-      case "GET" -> request.header(UPGRADE) != null ? "watch" : "get";
+      case "GET" -> {
+        boolean collection = request.url().queryParameter("fieldSelector") != null;
+        yield request.header(UPGRADE) != null ? "watch" : collection ? "list" : "get";
+      }
       case "POST" -> "create";
       case "PUT" -> "update";
       default -> request.method().toLowerCase(Locale.ROOT);

@@ -286,6 +286,11 @@ public final class FakeApiServer implements AutoCloseable {
     }
   }
 
+  /** Ends every watch that is open in good order, as the API server does after a while. */
+  public void endWatches() {
+    watchers.forEach(Watcher::end);
+  }
+
   /** Sends a bookmark to every watch that allows them; without this they come each minute. */
   public void sendBookmarks() {
     watchers.forEach(Watcher::bookmark);
@@ -590,10 +595,6 @@ public final class FakeApiServer implements AutoCloseable {
 
   private void tick() {
     watchers.forEach(Watcher::tick);
-  }
-
-  private void endWatches() {
-    watchers.forEach(Watcher::end);
   }
 
   /** One open watch, whatever carries it. Events come under the store's lock and only queue. */

@@ -92,7 +92,7 @@ class KubeEventsTest {
     scene.api.restart();
     tell("wakes it");
 
-    Await.until("the burst is sent", () -> waiting(39));
+    Await.until("the burst is sent", () -> all().size() == 25);
     assertThat(all()).extracting(e -> e.path("message").asText()).doesNotContain("event 0");
   }
 
