@@ -59,6 +59,11 @@ import org.slf4j.LoggerFactory;
 public final class Agent implements StatusSource, AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(Agent.class);
   private static final Duration CLOSE_LIMIT = Duration.ofSeconds(5);
+
+  /** What people look for first; the other parts follow in the order of their start. */
+  private static final List<String> SHOWN_FIRST =
+      List.of("gate", "termination", "metadata", "conditions", "conntrack", "runtime");
+
   private static final Duration PULSE = Duration.ofSeconds(5);
 
   private final Config config;
@@ -158,19 +163,26 @@ public final class Agent implements StatusSource, AutoCloseable {
     status.put("uptime", words(Duration.ofNanos(time.nanos() - started)));
     status.put("ready", troubles().isEmpty());
     var components = new LinkedHashMap<String, Object>();
-    for (Component part : parts) {
-      var shown = new LinkedHashMap<String, Object>();
-      shown.put(
-          "health",
-          switch (part.health()) {
-            case Health.Healthy() -> "ok";
-            case Health.Degraded(String why) -> why;
-          });
-      shown.putAll(part.status());
-      components.put(part.name(), shown);
-    }
+    SHOWN_FIRST.forEach(
+        name ->
+            parts.stream()
+                .filter(part -> part.name().equals(name))
+                .forEach(part -> components.put(name, shown(part))));
+    parts.forEach(part -> components.computeIfAbsent(part.name(), name -> shown(part)));
     status.put("components", components);
     return status;
+  }
+
+  private static SequencedMap<String, Object> shown(Component part) {
+    var shown = new LinkedHashMap<String, Object>();
+    shown.put(
+        "health",
+        switch (part.health()) {
+          case Health.Healthy() -> "ok";
+          case Health.Degraded(String why) -> why;
+        });
+    shown.putAll(part.status());
+    return shown;
   }
 
   @Override

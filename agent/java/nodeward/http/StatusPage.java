@@ -15,7 +15,7 @@ final class StatusPage {
       section.bad{border-left-color:#c9482b}h2{font-size:1rem;margin:0;display:flex;justify-content:space-between}
       h2 span{font-weight:400;color:#5a6675;text-align:right}section.bad h2 span{color:#a33a20}
       table{border-collapse:collapse;margin:.3rem 0 0;width:100%}td{padding:.1rem .8rem .1rem 0;vertical-align:top;overflow-wrap:anywhere}
-      td:first-child{color:#5a6675;width:13rem}nav a{margin-right:1rem}
+      td:first-child{color:#5a6675;width:15rem}nav a{margin-right:1rem}
       @media(prefers-color-scheme:dark){body{background:#14181d;color:#e3e8ee}section{border-color:#303a46}
       p.sub,h2 span,td:first-child{color:#97a4b3}a{color:#7fb3ff}}
       """;

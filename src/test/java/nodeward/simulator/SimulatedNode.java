@@ -56,6 +56,7 @@ final class SimulatedNode implements AutoCloseable {
   final SimulatedKubelet kubelet;
 
   private final Path dir;
+  private final Path sockets;
   private final Path log;
   private final List<String> command;
   private final FakeProc proc;
@@ -84,7 +85,7 @@ final class SimulatedNode implements AutoCloseable {
             .instance(GROUP, FakeImds.INSTANCE_ID);
     this.proc = new FakeProc(Files.createDirectories(dir.resolve("proc")));
     // Socket paths are short by the kernel's rule, which a build directory may be too long for.
-    Path sockets = Files.createTempDirectory("nodeward");
+    this.sockets = Files.createTempDirectory("nodeward");
     this.docker = FakeUnixServer.docker(sockets.resolve("docker.sock"));
     this.containerd = FakeUnixServer.containerd(sockets.resolve("containerd.sock"));
     this.kubelet = new SimulatedKubelet(api, NAME);
@@ -93,10 +94,10 @@ final class SimulatedNode implements AutoCloseable {
     Files.deleteIfExists(log);
     Files.writeString(dir.resolve("docker.pid"), ProcessHandle.current().pid() + "\n");
     Files.writeString(dir.resolve("kubeconfig"), api.kubeconfig());
-    Files.writeString(dir.resolve("config.yaml"), config(sockets));
+    Files.writeString(dir.resolve("config.yaml"), configuration());
   }
 
-  private String config(Path sockets) {
+  private String configuration() {
     return """
     node: {name: %1$s, procRoot: %2$s/proc}
     kubernetes: {kubeconfig: %2$s/kubeconfig}
@@ -305,6 +306,7 @@ final class SimulatedNode implements AutoCloseable {
     sts.close();
     imds.close();
     api.close();
+    delete(sockets);
   }
 
   /** Removes the directory with all it holds. */

@@ -15,6 +15,9 @@ import nodeward.simulator.Story.Scenario;
  * each step was seen, else with 1.
  */
 public final class Simulator {
+  // Set when the story has ended well: Ctrl-C is then an orderly end.
+  private static volatile boolean told;
+
   private Simulator() {}
 
   /** Arguments: the agent's command, a directory for its files, and the scenario. */
@@ -61,6 +64,7 @@ public final class Simulator {
       return 1;
     }
     terminal.note("");
+    told = true;
     if (onTerminal) {
       terminal.note("the story is told; " + node.statusPage() + " stays until Ctrl-C");
       new CountDownLatch(1).await();
@@ -74,6 +78,9 @@ public final class Simulator {
       node.close();
     } catch (IOException e) {
       System.err.println("make run: not everything stopped: " + e.getMessage());
+    }
+    if (told) {
+      Runtime.getRuntime().halt(0);
     }
   }
 }
