@@ -65,7 +65,7 @@ final class StatusCommand implements Callable<Integer> {
       components.forEach((name, value) -> rows(String.valueOf(name), (Map<?, ?>) value, rows));
     }
     int part = rows.stream().mapToInt(r -> r.get(0).length()).max().orElse(0);
-    int health = Math.min(rows.stream().mapToInt(r -> r.get(1).length()).max().orElse(0), 60);
+    int health = rows.stream().mapToInt(r -> r.get(1).length()).max().orElse(0);
     String format = "%-" + part + "s  %-" + health + "s  %s";
     for (List<String> row : rows) {
       out.println(format.formatted(row.get(0), row.get(1), row.get(2)).stripTrailing());
@@ -86,6 +86,10 @@ final class StatusCommand implements Callable<Integer> {
           }
         });
     String health = String.valueOf(values.get("health"));
+    if (!health.equals("ok")) {
+      details.addFirst(health);
+      health = "trouble";
+    }
     rows.add(List.of(name, health, details.isEmpty() ? "" : details.getFirst()));
     details.stream().skip(1).forEach(detail -> rows.add(List.of("", "", detail)));
   }

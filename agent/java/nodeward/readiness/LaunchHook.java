@@ -1,0 +1,36 @@
+package nodeward.readiness;
+
+import java.io.IOException;
+import java.time.Duration;
+
+/**
+ * The launch lifecycle hook that keeps a new instance from being InService until its gate is open.
+ */
+public interface LaunchHook {
+  /** How the instance stands. */
+  sealed interface Standing {
+    /**
+     * In no group, past its launch, or without a launch hook that is ours: nothing is to be done.
+     */
+    record Nothing(String why) implements Standing {}
+
+    /** On its way to the wait state. */
+    record NotYet(String lifecycleState) implements Standing {}
+
+    record Waiting(String group, String hook, Duration heartbeatTimeout) implements Standing {}
+  }
+
+  /** How an action is completed. */
+  enum Result {
+    CONTINUE,
+    ABANDON
+  }
+
+  /** Two Describe calls at most. */
+  Standing standing() throws IOException;
+
+  void heartbeat(Standing.Waiting waiting) throws IOException;
+
+  /** An action that is over already counts as completed. */
+  void complete(Standing.Waiting waiting, Result result) throws IOException;
+}
