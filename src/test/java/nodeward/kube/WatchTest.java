@@ -252,6 +252,21 @@ class WatchTest {
   }
 
   @Test
+  void listenersHearThatAWatchIsOpenAndThatItIsOpenAgain() throws IOException {
+    scene.putNode();
+    var heardOpen = new AtomicInteger();
+    scene.node.onChange(() -> heardOpen.addAndGet(scene.node.watching() ? 1 : 0));
+
+    scene.node.start();
+    Await.until("the watch is heard of", () -> heardOpen.get() > 0);
+    Await.until("the watch is registered", () -> scene.api.watches() == 1);
+    int before = heardOpen.get();
+    scene.api.dropConnections();
+
+    Await.until("the next watch is heard of", () -> heardOpen.get() > before);
+  }
+
+  @Test
   void aListenerThatFailsDoesNotKeepTheNextFromHearing() throws IOException {
     var heard = new AtomicInteger();
     scene.pods.onChange(
