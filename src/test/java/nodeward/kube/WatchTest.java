@@ -171,13 +171,14 @@ class WatchTest {
             .at("/metadata/resourceVersion")
             .asLong();
 
-    scene.api.sendBookmarks();
-
-    // Nothing else tells that a bookmark is in: connections are cut until the next watch shows it.
+    // Nothing else tells that a bookmark is in, and a cut may overtake it: connections are cut until
+    // the next watch shows one.
     Await.until(
         "the watches go on from the bookmark",
         () -> {
           Await.until("both watch", () -> scene.node.watching() && scene.pods.watching());
+          Await.until("both are registered", () -> scene.api.watches() == 2);
+          scene.api.sendBookmarks();
           scene.api.clearRequests();
           scene.api.dropConnections();
           Await.until("both are opened anew", () -> watchRequests() >= 2);
