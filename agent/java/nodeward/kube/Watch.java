@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import nodeward.component.Health;
@@ -24,7 +25,8 @@ import org.slf4j.LoggerFactory;
  * One list and watch of the API server, kept up for the agent's whole life by a fabric8 informer
  * and stored as our records. Whatever stands in its way (no kubeconfig, no API server, no
  * permission, a dead connection) is tried again without end; the first failure of a series is told
- * once, its end too. Listeners run on the informer's thread.
+ * once, its end too. Listeners run on the informer's thread, and on the one that opens the watch
+ * when it is open.
  *
  * @param <T> the type of the API
  * @param <V> what is kept of it
@@ -32,6 +34,8 @@ import org.slf4j.LoggerFactory;
 final class Watch<T extends HasMetadata, V> implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(Watch.class);
   private static final int REASONS_REMEMBERED = 8;
+  // Between a handshake and the informer's own knowledge of it.
+  private static final Duration HANDOVER = Duration.ofMillis(10);
 
   private final String resource;
   private final KubeClient kube;
@@ -40,6 +44,8 @@ final class Watch<T extends HasMetadata, V> implements AutoCloseable {
   private final List<Runnable> listeners = new CopyOnWriteArrayList<>();
   private final Loop starter;
   private final Series series = new Series();
+  // Set by each handshake, cleared by the starter when listeners have heard of it.
+  private final AtomicBoolean opening = new AtomicBoolean();
   // Written once by the starter, read by watching(), which must not block.
   private volatile Optional<SharedIndexInformer<T>> informer = Optional.empty();
   // Set by the informer's first complete list, read by everybody.
@@ -55,7 +61,7 @@ final class Watch<T extends HasMetadata, V> implements AutoCloseable {
     this.kube = kube;
     this.selection = selection;
     this.store = new ViewStore<>(empty, view);
-    this.starter = new Loop("watch-" + resource, this::open);
+    this.starter = new Loop("watch-" + resource, this::pass);
   }
 
   void start() {
@@ -97,8 +103,27 @@ final class Watch<T extends HasMetadata, V> implements AutoCloseable {
     informer.ifPresent(SharedIndexInformer::stop);
   }
 
+  /**
+   * Opens the watch, then tells listeners each time that it is open: the list before it was heard
+   * while the watch did not stand yet, and nothing else need ever happen.
+   */
+  private Duration pass(Instant now) throws IOException {
+    if (informer.isEmpty()) {
+      open();
+    }
+    if (!opening.getAndSet(false)) {
+      return Loop.UNTIL_WOKEN;
+    }
+    if (!watching()) {
+      opening.set(true);
+      return HANDOVER;
+    }
+    tellListeners();
+    return Loop.UNTIL_WOKEN;
+  }
+
   /** Waits only for credentials: from there on the informer tries again by itself. */
-  private Duration open(Instant now) throws IOException {
+  private void open() throws IOException {
     SharedIndexInformer<T> opened =
         selection
             .apply(kube.client())
@@ -113,7 +138,6 @@ final class Watch<T extends HasMetadata, V> implements AutoCloseable {
     informer = Optional.of(opened);
     // Its failures come through the exception handler; this one would only repeat the first.
     var _ = opened.start();
-    return Loop.UNTIL_WOKEN;
   }
 
   private void tellListeners() {
@@ -156,6 +180,7 @@ final class Watch<T extends HasMetadata, V> implements AutoCloseable {
 
     @Override
     public synchronized void refused(String why) {
+      opening.set(false);
       last = why;
       if (told.size() < REASONS_REMEMBERED && told.add(why)) {
         log.warn("kubernetes: cannot watch {}, trying again without end: {}", resource, why);
@@ -178,6 +203,8 @@ final class Watch<T extends HasMetadata, V> implements AutoCloseable {
       }
       last = "";
       told.clear();
+      opening.set(true);
+      starter.wake();
     }
 
     synchronized String current() {

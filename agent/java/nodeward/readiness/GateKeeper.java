@@ -53,6 +53,8 @@ public final class GateKeeper implements Component {
   // Written by the loop's thread, read by status().
   private volatile State state = new State.Unregistered();
   private volatile String malformed = "";
+  // The first judgement is news even when it finds what the fields above begin with.
+  private boolean judged;
   private Optional<Written> written = Optional.empty();
   // The UIDs of pods that were seen not Ready by this process, and so in this boot; of those, the
   // Ready ones.
@@ -212,9 +214,10 @@ public final class GateKeeper implements Component {
 
   /** The one place that tells a transition. */
   private void enter(State next, Instant now) {
-    if (next.equals(state)) {
+    if (judged && next.equals(state)) {
       return;
     }
+    judged = true;
     State before = state;
     state = next;
     open.set(next instanceof State.Open ? 1 : 0);

@@ -1,7 +1,6 @@
 package nodeward.linux;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -10,7 +9,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.Stream;
 import nodeward.conntrack.ConntrackTable.Known;
 import nodeward.conntrack.ConntrackTable.Stat;
 import nodeward.conntrack.ConntrackTable.Unknown;
@@ -34,9 +32,8 @@ class KernelConntrackE2eTest {
 
   @BeforeEach
   void needsRootAndTheTool() {
-    assumeTrue("root".equals(System.getProperty("user.name")), "not root");
-    assumeTrue(
-        Stream.of("/usr/sbin", "/sbin").anyMatch(KernelConntrackE2eTest::hasTool), "no tool");
+    assertThat(System.getProperty("user.name")).isEqualTo("root");
+    assertThat(List.of("/usr/sbin", "/sbin")).anyMatch(KernelConntrackE2eTest::hasTool);
   }
 
   private static boolean hasTool(String directory) {

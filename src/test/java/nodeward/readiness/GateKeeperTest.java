@@ -3,6 +3,10 @@ package nodeward.readiness;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import ch.qos.logback.classic.Level;
+import ch.qos.logback.classic.Logger;
+import ch.qos.logback.classic.spi.ILoggingEvent;
+import ch.qos.logback.core.read.ListAppender;
 import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
 import java.time.Duration;
@@ -15,6 +19,7 @@ import nodeward.node.NodeChange;
 import nodeward.node.Pod;
 import nodeward.node.Taint;
 import org.junit.jupiter.api.Test;
+import org.slf4j.LoggerFactory;
 
 class GateKeeperTest {
   private static final Taint OURS = Taint.parse("readiness.k8s.io/nodeward=pending:NoSchedule");
@@ -138,9 +143,22 @@ class GateKeeperTest {
   }
 
   @Test
-  void waitsForANodeThatIsNotRegisteredYet() throws IOException {
-    keeper.pass(time.now());
+  void waitsForANodeThatIsNotRegisteredYetAndTellsItOnce() throws IOException {
+    var told = new ListAppender<ILoggingEvent>();
+    told.start();
+    var logger = (Logger) LoggerFactory.getLogger(GateKeeper.class);
+    logger.setLevel(Level.INFO);
+    logger.addAppender(told);
+    try {
+      keeper.pass(time.now());
+      keeper.pass(time.advance(Duration.ofSeconds(30)));
+    } finally {
+      logger.detachAppender(told);
+    }
     assertThat(keeper.status()).containsEntry("state", "unregistered");
+    assertThat(told.list)
+        .extracting(ILoggingEvent::getFormattedMessage)
+        .containsExactly("gate: node=node-1 is not registered");
 
     node.register(OURS);
     keeper.pass(time.now());

@@ -1,7 +1,6 @@
 package nodeward.runtime;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
@@ -38,8 +37,8 @@ class RuntimeWatchE2eTest {
 
   @BeforeEach
   void needsRootAndTheDaemons() {
-    assumeTrue("root".equals(System.getProperty("user.name")), "not root");
-    assumeTrue(has("containerd") && has("dockerd"), "no containerd or no dockerd");
+    assertThat(System.getProperty("user.name")).isEqualTo("root");
+    assertThat(List.of("containerd", "dockerd")).allMatch(RuntimeWatchE2eTest::has);
   }
 
   private static boolean has(String tool) {
