@@ -171,8 +171,8 @@ class WatchTest {
             .at("/metadata/resourceVersion")
             .asLong();
 
-    // Nothing else tells that a bookmark is in, and a cut may overtake it: connections are cut until
-    // the next watch shows one.
+    // Nothing else tells that a bookmark is in, and a cut may overtake it: connections are cut
+    // until the next watch shows one.
     Await.until(
         "the watches go on from the bookmark",
         () -> {
