@@ -39,6 +39,19 @@ run: tools ## run the agent on a simulated node: SCENARIO=tour boot spot asg-ter
 test: tools ## unit and component tests
 	mvn -B -ntp test
 
+.PHONY: e2e-tools
+e2e-tools:
+	@[ "$$(id -u)" = 0 ] || { echo "make e2e: root is needed: a test node has namespaces, mounts and iptables of its own" >&2; exit 1; }
+	@command -v go >/dev/null || { echo "make e2e: Go is missing: install the package golang-go, or from go.dev" >&2; exit 1; }
+
+# One class waits for five minutes; it asks to run beside the others, which run one after the other.
+.PHONY: e2e
+e2e: e2e-tools build ## end-to-end tests on a real control plane and a real node; needs root and Go
+	bin=$$(src/test/cluster/build | tail -n 1); \
+	CLUSTER_BIN=$$bin mvn -B -ntp test -Dtest.groups=e2e -Dtest.excludedGroups=none \
+		-Djunit.jupiter.execution.parallel.enabled=true \
+		-Djunit.jupiter.execution.parallel.config.strategy=fixed -Djunit.jupiter.execution.parallel.config.fixed.parallelism=2
+
 .PHONY: lint
 lint: tools fmt-check ## Error Prone, NullAway and the format
 	mvn -B -ntp -Plint compile

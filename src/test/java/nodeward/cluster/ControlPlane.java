@@ -173,6 +173,11 @@ public final class ControlPlane implements AutoCloseable {
                 base64(pki.kubeletStyleKey(file))));
   }
 
+  /** Starts a process on this machine that does not outlive the JVM; its owner ends it before. */
+  public static Process exec(ProcessBuilder builder) throws IOException {
+    return Daemon.spawn(builder);
+  }
+
   /** Runs kubectl as administrator and returns what it prints. */
   public String kubectl(String... arguments) throws IOException {
     return kubectlWith("", arguments);

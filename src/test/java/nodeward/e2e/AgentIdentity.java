@@ -1,0 +1,25 @@
+package nodeward.e2e;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import nodeward.cluster.ControlPlane;
+
+/** Who the agent is on the API server: the ServiceAccount of the shipped RBAC, with its rights. */
+final class AgentIdentity {
+  static final String USER = "system:serviceaccount:nodeward:nodeward";
+  static final List<String> GROUPS =
+      List.of("system:serviceaccounts", "system:serviceaccounts:nodeward");
+
+  /** What the agent's User-Agent begins with, for the audit log. */
+  static final String USER_AGENT = "nodeward/";
+
+  private AgentIdentity() {}
+
+  /** Applies what is shipped, and nothing else. */
+  static void grant(ControlPlane plane) throws IOException {
+    Path rbac = Path.of(System.getProperty("nodeward.basedir"), "daemonset", "rbac.yaml");
+    plane.apply(Files.readString(rbac));
+  }
+}

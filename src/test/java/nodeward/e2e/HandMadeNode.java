@@ -1,0 +1,93 @@
+package nodeward.e2e;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
+import java.util.List;
+import nodeward.cluster.ControlPlane;
+
+/** A Node of a control plane without kubelet and controllers: the test writes what those would. */
+record HandMadeNode(ControlPlane plane, String name) {
+  static final String GATE = "readiness.k8s.io/nodeward";
+
+  static final String GATE_TAINT = GATE + "=pending:NoSchedule";
+
+  String path() {
+    return "/api/v1/nodes/" + name;
+  }
+
+  /** As a kubelet does that was told to register with the gate taint. */
+  void register() throws IOException {
+    plane.apply(
+        """
+        apiVersion: v1
+        kind: Node
+        metadata: {name: %s, labels: {kubernetes.io/hostname: %1$s}}
+        spec:
+          providerID: aws:///eu-west-1a/i-0123456789abcdef0
+          taints: [{key: %s, value: pending, effect: NoSchedule}]
+        """
+            .formatted(name, GATE));
+  }
+
+  /** A pod of DaemonSet kube-proxy that is bound to this node. */
+  void bindKubeProxy() throws IOException {
+    plane.apply(
+        """
+        apiVersion: v1
+        kind: Pod
+        metadata:
+          name: kube-proxy-%s
+          namespace: kube-system
+          ownerReferences:
+          - apiVersion: apps/v1
+            kind: DaemonSet
+            name: kube-proxy
+            uid: 7a4c5f0e-6a0f-4b52-9d0f-2f6f1b1f6f10
+            controller: true
+        spec:
+          nodeName: %1$s
+          containers: [{name: kube-proxy, image: kube-proxy}]
+        """
+            .formatted(name));
+  }
+
+  /** The status that kubelet reports of it: {@code True} or {@code False}. */
+  void kubeProxyIsReady(String status) throws IOException {
+    plane.patch(
+        "/api/v1/namespaces/kube-system/pods/kube-proxy-" + name + "/status",
+        """
+        {"status": {"phase": "Running", "conditions": [
+          {"type": "Ready", "status": "%s", "lastTransitionTime": "%s"}]}}
+        """
+            .formatted(status, Instant.now().truncatedTo(ChronoUnit.SECONDS)));
+  }
+
+  JsonNode read() throws IOException {
+    return plane.get(path());
+  }
+
+  /** Each as {@code key=value:Effect}. */
+  List<String> taints() throws IOException {
+    return taints(read());
+  }
+
+  boolean isGated() throws IOException {
+    return taints().contains(GATE_TAINT);
+  }
+
+  static List<String> taints(JsonNode node) {
+    var taints = new ArrayList<String>();
+    for (JsonNode taint : node.at("/spec/taints")) {
+      String value = taint.path("value").asText();
+      taints.add(
+          taint.path("key").asText()
+              + (value.isEmpty() ? "" : "=" + value)
+              + ":"
+              + taint.path("effect").asText());
+    }
+    return taints;
+  }
+}

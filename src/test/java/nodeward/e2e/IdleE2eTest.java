@@ -1,0 +1,155 @@
+package nodeward.e2e;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.net.ServerSocket;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import nodeward.aws.FakeImds;
+import nodeward.cluster.AuditEntry;
+import nodeward.cluster.ControlPlane;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.CleanupMode;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
+
+/**
+ * What the agent with its usual intervals costs an API server on which nothing happens. It only
+ * waits, so it runs beside the other tests.
+ */
+@Tag("e2e")
+@Execution(ExecutionMode.CONCURRENT)
+final class IdleE2eTest {
+  private static final Duration SOON = Duration.ofSeconds(60);
+  private static final Duration IDLE = Duration.ofMinutes(5);
+  private static final int METADATA_REQUESTS_PER_MINUTE = 48;
+
+  @TempDir(cleanup = CleanupMode.ON_SUCCESS)
+  private Path directory;
+
+  private ControlPlane plane;
+  private FakeImds imds;
+  private HandMadeNode node;
+  private PackagedAgent agent;
+
+  @BeforeEach
+  void start() throws IOException {
+    plane = ControlPlane.start(directory.resolve("plane"));
+    imds = FakeImds.start();
+    node = new HandMadeNode(plane, "idle");
+    AgentIdentity.grant(plane);
+    int adminPort;
+    int proxyPort;
+    try (var one = new ServerSocket(0);
+        var other = new ServerSocket(0)) {
+      adminPort = one.getLocalPort();
+      proxyPort = other.getLocalPort();
+    }
+    Path config =
+        Files.writeString(
+            directory.resolve("config.yaml"),
+            """
+            node: {name: %s}
+            kubernetes: {kubeconfig: "%s"}
+            aws: {metadataEndpoint: "%s"}
+            metadata: {listen: "127.0.0.1:%d"}
+            runtime:
+              dockerSocket: %5$s/docker.sock
+              dockerPidFile: %5$s/docker.pid
+              containerdSocket: %5$s/containerd.sock
+            admin: {listen: "127.0.0.1:%6$d"}
+            control: {socket: %5$s/control.sock}
+            state: {directory: %5$s/state}
+            """
+                .formatted(
+                    node.name(),
+                    plane.kubeconfig(AgentIdentity.USER, AgentIdentity.GROUPS),
+                    imds.endpoint(),
+                    proxyPort,
+                    directory,
+                    adminPort));
+    agent = PackagedAgent.here(config, adminPort);
+  }
+
+  @AfterEach
+  void stop() {
+    if (agent != null) {
+      agent.close();
+    }
+    if (imds != null) {
+      imds.close();
+    }
+    if (plane != null) {
+      plane.close();
+    }
+  }
+
+  @Test
+  void anIdleAgentHoldsTwoWatchesAndPollsNothing() throws IOException {
+    node.register();
+    node.bindKubeProxy();
+    node.kubeProxyIsReady("True");
+    agent.start();
+    agent.await("the gate is open", SOON, () -> !node.isGated());
+    agent.await(
+        "both conditions are on the Node",
+        SOON,
+        () ->
+            List.of("ConntrackPressure", "ContainerRuntimeUnhealthy").stream()
+                .allMatch(type -> has(type)));
+    agent.await("ready", SOON, agent::isReady);
+    agent.await(
+        "all Events are sent", SOON, () -> agent.part("events").path("waiting").asInt() == 0);
+
+    Instant from = Instant.now();
+    int metadataRequests = imds.requests();
+    agent.await("time passes", IDLE.plus(SOON), () -> Instant.now().isAfter(from.plus(IDLE)));
+
+    List<AuditEntry> all = plane.audit(AgentIdentity.USER_AGENT);
+    List<AuditEntry> idle = all.stream().filter(e -> e.received().isAfter(from)).toList();
+    assertThat(all.stream().filter(IdleE2eTest::isOpenWatch))
+        .extracting(AuditEntry::resource)
+        .containsExactlyInAnyOrder("nodes", "pods");
+    assertThat(all.stream().filter(IdleE2eTest::isOpenWatch))
+        .extracting(AuditEntry::uri)
+        .allMatch(
+            uri ->
+                uri.contains("fieldSelector=metadata.name%3Didle")
+                    || uri.contains("fieldSelector=spec.nodeName%3Didle"));
+    // fabric8 opens each watch anew after 5 to 10 minutes; the heartbeat comes after 4 to 6.
+    assertThat(idle)
+        .extracting(e -> e.verb() + " " + e.resource() + "/" + e.subresource())
+        .doesNotHaveDuplicates()
+        .isSubsetOf("watch nodes/", "watch pods/", "patch nodes/status");
+
+    assertThat(imds.requests() - metadataRequests)
+        .isLessThanOrEqualTo(Math.toIntExact(METADATA_REQUESTS_PER_MINUTE * IDLE.toMinutes()));
+    assertThat(imds.connections()).isEqualTo(1);
+  }
+
+  private static boolean isOpenWatch(AuditEntry entry) {
+    return entry.verb().equals("watch") && entry.stage() == AuditEntry.Stage.ResponseStarted;
+  }
+
+  private boolean has(String type) {
+    try {
+      for (JsonNode condition : node.read().at("/status/conditions")) {
+        if (condition.path("type").asText().equals(type)) {
+          return true;
+        }
+      }
+      return false;
+    } catch (IOException e) {
+      return false;
+    }
+  }
+}
