@@ -9,14 +9,16 @@ import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.Set;
 import java.util.random.RandomGenerator;
 import nodeward.aws.AutoScalingHook;
+import nodeward.aws.AutoScalingLaunchHook;
 import nodeward.aws.AwsClients;
 import nodeward.aws.Imds;
 import nodeward.aws.ImdsNotices;
-import nodeward.aws.InstanceProfile;
+import nodeward.aws.InstanceFacts;
 import nodeward.aws.StsRoleCredentials;
 import nodeward.component.Component;
 import nodeward.component.Health;
@@ -33,6 +35,8 @@ import nodeward.http.ControlServer;
 import nodeward.http.Metrics;
 import nodeward.http.StatusSource;
 import nodeward.kube.KubeClient;
+import nodeward.kube.KubeClosedNodes;
+import nodeward.kube.KubeDaemonSets;
 import nodeward.kube.KubeEvents;
 import nodeward.kube.KubeEvictions;
 import nodeward.kube.OwnNode;
@@ -41,11 +45,13 @@ import nodeward.linux.CriSocket;
 import nodeward.linux.DockerSocket;
 import nodeward.linux.Iptables;
 import nodeward.linux.KernelConntrack;
+import nodeward.linux.NodeProber;
 import nodeward.linux.Procfs;
 import nodeward.linux.SdNotify;
 import nodeward.metadata.MetadataProxy;
 import nodeward.readiness.Boot;
 import nodeward.readiness.GateKeeper;
+import nodeward.readiness.LaunchWatch;
 import nodeward.runtime.RuntimeWatch;
 import nodeward.termination.Notice;
 import nodeward.termination.TerminationWatch;
@@ -95,7 +101,9 @@ public final class Agent implements StatusSource, AutoCloseable {
         new ConditionBoard(
             node, events, config.conditions(), registry, time, RandomGenerator.getDefault());
 
-    parts.addAll(List.of(kube, node, pods, events, board));
+    var instance = new InstanceFacts(imds, config.metadata().baseRoleArn());
+
+    parts.addAll(List.of(kube, node, pods, events, board, instance));
     if (config.conntrack().enabled()) {
       var table = new KernelConntrack(config.node().procRoot());
       parts.add(new ConntrackWatch(config.conntrack(), table, board, registry, time));
@@ -106,20 +114,39 @@ public final class Agent implements StatusSource, AutoCloseable {
       parts.add(new RuntimeWatch(config.runtime(), docker, containerd, board, registry, time));
     }
     if (config.metadata().enabled()) {
-      var profile = new InstanceProfile(imds, config.metadata().baseRoleArn());
-      parts.add(profile);
       parts.add(
           new MetadataProxy(
               config.metadata(),
               pods,
               new StsRoleCredentials(aws),
-              profile,
+              instance,
               new Iptables(),
               registry,
               time));
     }
     if (config.gate().enabled()) {
-      parts.add(new GateKeeper(config.gate(), boot(config), node, pods, events, time, registry));
+      Optional<LaunchWatch> launch = Optional.empty();
+      if (config.gate().launchHook().enabled()) {
+        var hook = new AutoScalingLaunchHook(aws, imds, config.gate().launchHook().name());
+        launch = Optional.of(new LaunchWatch(hook, time, registry));
+        parts.add(launch.get());
+      }
+      parts.add(
+          new GateKeeper(
+              config.gate(),
+              boot(config),
+              new GateKeeper.Ports(
+                  node,
+                  pods,
+                  new KubeDaemonSets(kube),
+                  events,
+                  board,
+                  new KubeClosedNodes(kube, name, time),
+                  new NodeProber(() -> troubleOf("metadata")),
+                  instance::instanceId),
+              launch,
+              registry,
+              time));
     }
     if (config.termination().enabled()) {
       var drainer = new Drainer(pods, new KubeEvictions(kube), config.drain(), registry, time);
@@ -214,6 +241,20 @@ public final class Agent implements StatusSource, AutoCloseable {
     log.info("agent: stopped");
   }
 
+  /** Why a part of the agent is not well; empty when it is, and said so when it is switched off. */
+  private Optional<String> troubleOf(String name) {
+    return parts.stream()
+        .filter(part -> part.name().equals(name))
+        .findFirst()
+        .map(
+            part ->
+                switch (part.health()) {
+                  case Health.Healthy() -> Optional.<String>empty();
+                  case Health.Degraded(String why) -> Optional.of(why);
+                })
+        .orElseGet(() -> Optional.of("it is switched off"));
+  }
+
   private static Set<Notice.Kind> kinds(Config.Termination config) {
     var kinds = EnumSet.noneOf(Notice.Kind.class);
     if (config.spot().enabled()) {
@@ -239,7 +280,8 @@ public final class Agent implements StatusSource, AutoCloseable {
     var procfs = new Procfs(root);
     return new Boot(
         procfs.bootId().orElseThrow(() -> new IOException("no boot id below " + root)),
-        procfs.bootTime().orElseThrow(() -> new IOException("no boot time below " + root)));
+        procfs.bootTime().orElseThrow(() -> new IOException("no boot time below " + root)),
+        procfs.uptime().orElseThrow(() -> new IOException("no uptime below " + root)));
   }
 
   private static String words(Duration d) {

@@ -48,27 +48,75 @@ public record Config(
     }
   }
 
-  public record Gate(boolean enabled, List<Taint> taints, List<Require> require) {
+  public record Gate(
+      boolean enabled,
+      Mode mode,
+      List<Taint> taints,
+      List<Require> require,
+      Duration retaintAfter,
+      double maxClosedShare,
+      Duration giveUpAfter,
+      LaunchHook launchHook) {
+    private static final Duration LEAST_RETAINT = Duration.ofSeconds(60);
+
     public Gate {
       taints = List.copyOf(taints);
       require = List.copyOf(require);
       if (enabled && taints.isEmpty()) {
         throw new IllegalArgumentException("taints is empty: the gate needs at least one");
       }
+      if (taints.stream().map(Taint::key).distinct().count() != taints.size()) {
+        throw new IllegalArgumentException("taints holds a key twice");
+      }
+      if (retaintAfter.compareTo(LEAST_RETAINT) < 0) {
+        throw new IllegalArgumentException("retaintAfter must be at least 60s");
+      }
+      if (!(0 < maxClosedShare && maxClosedShare <= 1)) {
+        throw new IllegalArgumentException("maxClosedShare must be more than 0 and at most 1");
+      }
+      positive("giveUpAfter", giveUpAfter);
     }
 
-    public record Require(String namespace, String daemonSet) {
+    /** Whether an open gate may close again in the same boot. */
+    public enum Mode {
+      BOOTSTRAP,
+      CONTINUOUS
+    }
+
+    /** What a DaemonSet that the cluster does not have means. */
+    public enum IfMissing {
+      WAIT,
+      SKIP
+    }
+
+    public record Require(
+        String namespace,
+        String daemonSet,
+        String labelSelector,
+        int minReadySeconds,
+        Optional<Probe> probe,
+        IfMissing ifMissing) {
       public Require {
-        if (namespace.isEmpty() || daemonSet.isEmpty()) {
-          throw new IllegalArgumentException("namespace and daemonSet must both be given");
+        if (namespace.isEmpty()) {
+          throw new IllegalArgumentException("namespace must be given");
+        }
+        if (daemonSet.isEmpty() == labelSelector.isEmpty()) {
+          throw new IllegalArgumentException("daemonSet or labelSelector must be given, not both");
+        }
+        if (minReadySeconds < 0) {
+          throw new IllegalArgumentException("minReadySeconds must not be negative");
         }
       }
 
+      /** The name in the status, in metrics and Events. */
       @Override
       public String toString() {
-        return namespace + "/" + daemonSet;
+        return namespace + "/" + (daemonSet.isEmpty() ? "[" + labelSelector + "]" : daemonSet);
       }
     }
+
+    /** The launch lifecycle hook that the open gate completes. */
+    public record LaunchHook(boolean enabled, String name, boolean abandon) {}
   }
 
   public record Metadata(

@@ -36,6 +36,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.regex.Pattern;
@@ -50,6 +51,9 @@ import org.jspecify.annotations.Nullable;
 public final class ConfigReader {
   private static final String PREFIX = "NODEWARD_";
   private static final String DEFAULTS = "defaults.yaml";
+
+  /** Keys of list elements that have no default. */
+  private static final Set<String> IDENTITY = Set.of("namespace", "daemonSet");
 
   /** What a cluster puts into the environment of each pod for a Service called nodeward. */
   private static final Pattern SERVICE_LINK =
@@ -175,7 +179,8 @@ public final class ConfigReader {
 
   /**
    * A scalar or a list as it stands, with the line of each element noted. The elements of a list
-   * have the keys of the first default one.
+   * have the keys of the first default one, and its values for those that they leave out, except
+   * for what tells one element from another.
    */
   private JsonNode leaf(Path file, YAMLParser parser, JsonNode standing, String path)
       throws IOException, ConfigException {
@@ -201,9 +206,19 @@ public final class ConfigReader {
         parser.nextToken();
         object.set(key, leaf(file, parser, standing.path(key), keyPath));
       }
+      complete(object, standing);
       return object;
     }
     return parser.readValueAsTree();
+  }
+
+  private static void complete(ObjectNode element, JsonNode standing) {
+    for (var other : standing.properties()) {
+      if (!element.has(other.getKey())) {
+        boolean identity = IDENTITY.contains(other.getKey());
+        element.set(other.getKey(), identity ? TextNode.valueOf("") : other.getValue());
+      }
+    }
   }
 
   private static ConfigException unknownKey(String at, String path, String key, ObjectNode known) {
@@ -253,7 +268,15 @@ public final class ConfigReader {
       return;
     }
     try {
-      target.set(last, yaml.readTree(value.startsWith("[") ? value : "[" + value + "]"));
+      JsonNode list = yaml.readTree(value.startsWith("[") ? value : "[" + value + "]");
+      JsonNode standing = target.get(last).path(0);
+      list.forEach(
+          element -> {
+            if (element instanceof ObjectNode object) {
+              complete(object, standing);
+            }
+          });
+      target.set(last, list);
     } catch (JsonProcessingException e) {
       throw new ConfigException("%s: \"%s\" is not a list like [a, b]".formatted(origin, value));
     }
@@ -341,6 +364,7 @@ public final class ConfigReader {
     var types = new SimpleModule();
     types.addDeserializer(Duration.class, new Text<>(ConfigReader::duration));
     types.addDeserializer(Taint.class, new Text<>(Taint::parse));
+    types.addDeserializer(Probe.class, new Text<>(Probe::parse));
     types.addDeserializer(Address.class, new Text<>(Address::parse));
     types.addDeserializer(URI.class, new Text<>(ConfigReader::uri));
     types.addDeserializer(Path.class, new Text<>(ConfigReader::absolute));

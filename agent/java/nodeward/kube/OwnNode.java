@@ -1,5 +1,8 @@
 package nodeward.kube;
 
+import static java.util.Comparator.comparing;
+
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -11,6 +14,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
 import java.util.SequencedMap;
+import java.util.stream.StreamSupport;
 import nodeward.component.Component;
 import nodeward.component.Health;
 import nodeward.component.Time;
@@ -113,6 +117,23 @@ public final class OwnNode implements Nodes, Component {
     return switch (answer.code()) {
       case 200 -> Optional.of(view(answer));
       case 404 -> Optional.empty();
+      default -> throw answer.failure();
+    };
+  }
+
+  @Override
+  public List<String> taintManagers() throws IOException {
+    Answer answer = kube.get("read managers of node " + name, path());
+    return switch (answer.code()) {
+      case 200 ->
+          StreamSupport.stream(answer.json().at("/metadata/managedFields").spliterator(), false)
+              .filter(m -> m.path("fieldsV1").path("f:spec").has("f:taints"))
+              // Times of the API all have the same form, so that texts sort as they do.
+              .sorted(comparing((JsonNode m) -> m.path("time").asText("")).reversed())
+              .map(m -> m.path("manager").asText(""))
+              .distinct()
+              .toList();
+      case 404 -> List.of();
       default -> throw answer.failure();
     };
   }

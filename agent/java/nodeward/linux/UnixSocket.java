@@ -8,6 +8,7 @@ import java.net.InetAddress;
 import java.net.Socket;
 import java.net.SocketAddress;
 import java.net.SocketException;
+import java.net.SocketTimeoutException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.Channels;
@@ -16,10 +17,13 @@ import java.nio.file.Path;
 import java.util.Objects;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 /**
- * A Unix stream socket in the form that HTTP libraries take. It has no time-outs of its own: who
- * waits too long closes it, from any thread, and the blocked call ends with an exception.
+ * A Unix stream socket in the form that HTTP libraries take. It has a time-out for connecting
+ * alone: who waits too long otherwise closes it, from any thread, and the blocked call ends with an
+ * exception.
  */
 final class UnixSocket extends Socket {
   private final SocketChannel channel;
@@ -42,10 +46,25 @@ final class UnixSocket extends Socket {
    */
   @Override
   public void connect(SocketAddress ignored) throws IOException {
+    connect(ignored, 0);
+  }
+
+  /** The same, for so many milliseconds at most; 0 is for ever. A socket that is late is closed. */
+  @Override
+  public void connect(SocketAddress ignored, int timeout) throws IOException {
     var connected = new FutureTask<>(() -> channel.connect(UnixDomainSocketAddress.of(path)));
     Thread.ofPlatform().daemon().name("connect " + path).start(connected);
     try {
-      connected.get();
+      if (timeout == 0) {
+        connected.get();
+      } else {
+        connected.get(timeout, TimeUnit.MILLISECONDS);
+      }
+    } catch (TimeoutException e) {
+      close();
+      var late = new SocketTimeoutException(path + " accepted no connection in " + timeout + " ms");
+      late.initCause(e);
+      throw late;
     } catch (InterruptedException e) {
       close();
       Thread.currentThread().interrupt();
@@ -57,11 +76,6 @@ final class UnixSocket extends Socket {
       failure.initCause(cause);
       throw failure;
     }
-  }
-
-  @Override
-  public void connect(SocketAddress ignored, int timeout) throws IOException {
-    connect(ignored);
   }
 
   @Override

@@ -79,7 +79,8 @@ final class UnixSockets {
     }
   }
 
-  private static String shown(Duration limit) {
+  /** A limit as messages tell it. */
+  static String shown(Duration limit) {
     return limit.toMillis() % 1000 == 0 ? limit.toSeconds() + " s" : limit.toMillis() + " ms";
   }
 

@@ -24,6 +24,12 @@ public interface Nodes {
   Optional<NodeView> read() throws IOException;
 
   /**
+   * Who owns the taints of the Node, by the API server's record of field managers, newest first;
+   * empty when nobody does or there is no such Node. A request.
+   */
+  List<String> taintManagers() throws IOException;
+
+  /**
    * Writes the difference between the change and what it was decided on, guarded against lost
    * updates.
    */

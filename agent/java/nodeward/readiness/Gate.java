@@ -1,6 +1,7 @@
 package nodeward.readiness;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.LinkedHashMap;
@@ -8,89 +9,123 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
-import java.util.Set;
 import java.util.stream.Stream;
 import nodeward.config.Config;
 import nodeward.node.NodeChange;
 import nodeward.node.NodeView;
-import nodeward.node.Pod;
 import nodeward.node.Taint;
+import nodeward.readiness.Requirement.Finding;
 
 /**
- * The readiness gate as a pure state machine: from what the Node, its pods and the boot look like
- * it says in which state the gate is and what has to be written to the Node. It remembers nothing:
- * the mark of an open gate stands on the Node itself, written by the same patch that takes the
- * taint away, so an agent that is killed anywhere starts in the same state again.
+ * The readiness gate as a pure state machine: from what the Node and its required system pods look
+ * like it says in which state the gate is and what has to be written to the Node. It remembers
+ * nothing: the mark of an open gate stands on the Node itself, written by the same patch that takes
+ * the taint away, so an agent that is killed anywhere starts in the same state again.
  */
 final class Gate {
   /** A node that is up for longer and carries neither taint nor mark was there before the agent. */
   static final Duration ADOPT_AFTER = Duration.ofMinutes(10);
 
-  /** Times of the API and of the kernel's boot are whole seconds, each rounded in its own way. */
-  static final Duration ROUNDING = Duration.ofSeconds(1);
-
   /** Where the gate stands. */
   sealed interface State {
+    /** Nothing is known yet: the watches have not shown the node. */
+    record Unknown() implements State {}
+
     /** There is no Node of this name yet. */
     record Unregistered() implements State {}
 
     /** Workloads are kept away. {@code missing} tells for each DaemonSet that is not there why. */
     record Closed(SequencedMap<String, String> missing) implements State {}
 
+    /**
+     * Every system pod is Ready, and some have to stay so or to prove themselves a little longer.
+     */
+    record Settling(SequencedMap<String, String> waiting) implements State {}
+
     /** A node from before the agent: watched like a closed one, but never tainted. */
     record Adopting(SequencedMap<String, String> missing) implements State {}
 
-    /** Opened in this boot. */
-    record Open(Instant since) implements State {}
+    /**
+     * Opened in this boot. {@code missing} is what has gone away since; it closes nothing by
+     * itself.
+     */
+    record Open(Instant since, SequencedMap<String, String> missing) implements State {}
   }
 
-  /**
-   * The state, and the write that brings the Node in line with it; an empty change where it is
-   * already.
-   */
-  record Verdict(State state, Optional<NodeChange> change) {}
+  /** Why a patch is written. */
+  enum Cause {
+    NONE,
+    /** The taint goes, the mark comes. */
+    OPENED,
+    /**
+     * An unverified boot has no taint, or not all of it: kubelet did not register the node with it.
+     */
+    TAINT_MISSING,
+    /** An open gate carries a taint of ours, which somebody has put back. */
+    TAINT_RETURNED,
+    /** A required pod has been away for too long. */
+    CLOSED_AGAIN
+  }
+
+  /** The state, and the write that brings the Node in line with it. */
+  record Verdict(State state, Cause cause, Optional<NodeChange> change) {
+    static Verdict of(State state) {
+      return new Verdict(state, Cause.NONE, Optional.empty());
+    }
+  }
 
   private final List<Taint> taints;
-  private final List<Config.Gate.Require> required;
   private final Boot boot;
 
   Gate(Config.Gate config, Boot boot) {
     this.taints = config.taints();
-    this.required = config.require();
     this.boot = boot;
   }
 
+  /** Whether the gate was opened for this very Node object, instance and boot. */
+  boolean isOpen(NodeView node, String instanceId) {
+    return mark(node).filter(mark -> mark.isOf(node, boot, instanceId)).isPresent();
+  }
+
   /**
-   * Judges a Node whose pods are known. {@code risen} holds the UIDs of pods that were seen to
-   * become Ready in this boot, which needs no clock.
+   * Judges a Node. {@code findings} says for each required DaemonSet how it stands, {@code up} is
+   * how long the kernel runs, {@code instanceId} is empty while it is not known.
    */
-  Verdict judge(Optional<NodeView> seen, List<Pod> pods, Set<String> risen, Instant now) {
-    if (seen.isEmpty()) {
-      return new Verdict(new State.Unregistered(), Optional.empty());
-    }
-    NodeView node = seen.get();
+  Verdict judge(
+      NodeView node,
+      SequencedMap<String, Finding> findings,
+      String instanceId,
+      Duration up,
+      Instant now) {
     Optional<Mark> mark = mark(node);
-    if (mark.isPresent() && mark.get().isOf(node, boot)) {
-      return new Verdict(new State.Open(Instant.parse(mark.get().since())), open(node, mark.get()));
+    if (mark.isPresent() && mark.get().isOf(node, boot, instanceId)) {
+      State state = new State.Open(Instant.parse(mark.get().since()), held(findings));
+      NodeChange change = withoutOwnTaints(node, mark);
+      return change.isEmpty()
+          ? Verdict.of(state)
+          : new Verdict(state, Cause.TAINT_RETURNED, Optional.of(change));
     }
-    SequencedMap<String, String> missing = missing(pods, risen);
-    if (missing.isEmpty()) {
-      var keys = taints.stream().map(Taint::key).toList();
-      var opened = new Mark(node.uid(), node.providerId(), boot.id(), now.toString(), keys);
-      NodeChange change =
-          withoutOwnTaints(node, mark).withAnnotation(Mark.ANNOTATION, opened.json());
-      return new Verdict(new State.Open(now), Optional.of(change));
+    SequencedMap<String, String> missing = held(findings);
+    SequencedMap<String, String> waiting = settling(findings);
+    if (missing.isEmpty() && waiting.isEmpty()) {
+      return opened(node, mark, instanceId, now);
     }
     boolean tainted = taints.stream().anyMatch(t -> node.hasTaint(t.key()));
-    boolean fresh = Duration.between(boot.at(), now).compareTo(ADOPT_AFTER) <= 0;
-    if (node.annotation(Mark.ANNOTATION).isEmpty() && !tainted && !fresh) {
-      return new Verdict(new State.Adopting(missing), Optional.empty());
+    if (node.annotation(Mark.ANNOTATION).isEmpty() && !tainted && up.compareTo(ADOPT_AFTER) > 0) {
+      missing.putAll(waiting);
+      return Verdict.of(new State.Adopting(missing));
     }
-    NodeChange change = NodeChange.of(node);
-    for (Taint taint : taints) {
-      change = change.withTaint(taint);
-    }
-    return new Verdict(new State.Closed(missing), nonEmpty(change));
+    State state = missing.isEmpty() ? new State.Settling(waiting) : closed(missing, waiting);
+    NodeChange change = withTaints(NodeChange.of(node));
+    return change.isEmpty()
+        ? Verdict.of(state)
+        : new Verdict(state, Cause.TAINT_MISSING, Optional.of(change));
+  }
+
+  /** Closes an open gate again: the taint comes back and the mark goes, in one patch. */
+  Verdict closeAgain(NodeView node, SequencedMap<String, Finding> findings) {
+    NodeChange change = withTaints(NodeChange.of(node)).withoutAnnotation(Mark.ANNOTATION);
+    return new Verdict(new State.Closed(held(findings)), Cause.CLOSED_AGAIN, Optional.of(change));
   }
 
   /** Whether the annotation is there but cannot be read; such a gate counts as never opened. */
@@ -98,28 +133,43 @@ final class Gate {
     return node.annotation(Mark.ANNOTATION).filter(a -> mark(node).isEmpty());
   }
 
-  private static Optional<Mark> mark(NodeView node) {
-    Optional<String> annotation = node.annotation(Mark.ANNOTATION);
-    if (annotation.isEmpty()) {
-      return Optional.empty();
-    }
-    try {
-      Optional<Mark> mark = Mark.parse(annotation.get());
-      mark.ifPresent(m -> Instant.parse(m.since()));
-      return mark;
-    } catch (JsonProcessingException | java.time.DateTimeException e) {
-      return Optional.empty();
-    }
+  /** The missing DaemonSets with their reasons, in words. */
+  static String words(Map<String, String> missing) {
+    return String.join(
+        ", ",
+        missing.entrySet().stream().map(e -> e.getKey() + " (" + e.getValue() + ")").toList());
+  }
+
+  private Verdict opened(NodeView node, Optional<Mark> old, String instanceId, Instant now) {
+    var keys = taints.stream().map(Taint::key).toList();
+    var mark = new Mark(node.uid(), node.providerId(), boot.id(), instanceId, now.toString(), keys);
+    NodeChange change = withoutOwnTaints(node, old).withAnnotation(Mark.ANNOTATION, mark.json());
+    return new Verdict(
+        new State.Open(now, new LinkedHashMap<>()), Cause.OPENED, Optional.of(change));
+  }
+
+  private static State closed(
+      SequencedMap<String, String> missing, SequencedMap<String, String> waiting) {
+    missing.putAll(waiting);
+    return new State.Closed(missing);
   }
 
   /**
-   * An open gate has no taint of ours, not even of an older configuration or one that somebody put
-   * back.
+   * The agent itself never adds NoExecute: after a reboot, or on a node in service, it would evict
+   * the very workloads that are to be kept.
    */
-  private Optional<NodeChange> open(NodeView node, Mark mark) {
-    return nonEmpty(withoutOwnTaints(node, Optional.of(mark)));
+  private NodeChange withTaints(NodeChange change) {
+    NodeChange tainted = change;
+    for (Taint taint : taints) {
+      if (!change.seen().hasTaint(taint.key())) {
+        String effect = taint.effect().equals("NoExecute") ? "NoSchedule" : taint.effect();
+        tainted = tainted.withTaint(new Taint(taint.key(), taint.value(), effect, ""));
+      }
+    }
+    return tainted;
   }
 
+  /** Without our taints, those of the older configuration that the mark names included. */
   private NodeChange withoutOwnTaints(NodeView node, Optional<Mark> mark) {
     var keys =
         Stream.concat(
@@ -133,46 +183,39 @@ final class Gate {
     return change;
   }
 
-  private SequencedMap<String, String> missing(List<Pod> pods, Set<String> risen) {
-    var missing = new LinkedHashMap<String, String>();
-    for (Config.Gate.Require require : required) {
-      why(require, pods, risen).ifPresent(why -> missing.put(require.toString(), why));
-    }
-    return missing;
+  private static SequencedMap<String, String> held(SequencedMap<String, Finding> findings) {
+    var held = new LinkedHashMap<String, String>();
+    findings.forEach(
+        (name, finding) -> {
+          if (finding instanceof Finding.Held(String why)) {
+            held.put(name, why);
+          }
+        });
+    return held;
   }
 
-  /** Why no pod of this DaemonSet counts; empty when one does. */
-  private Optional<String> why(Config.Gate.Require require, List<Pod> pods, Set<String> risen) {
-    List<Pod> own =
-        pods.stream().filter(p -> isOf(p, require) && !p.terminating() && !p.finished()).toList();
-    if (own.isEmpty()) {
-      return Optional.of("no pod yet");
-    }
-    if (own.stream().anyMatch(p -> p.ready() && (risen.contains(p.uid()) || sinceBoot(p)))) {
+  private static SequencedMap<String, String> settling(SequencedMap<String, Finding> findings) {
+    var settling = new LinkedHashMap<String, String>();
+    findings.forEach(
+        (name, finding) -> {
+          if (finding instanceof Finding.Settling(String why)) {
+            settling.put(name, why);
+          }
+        });
+    return settling;
+  }
+
+  private static Optional<Mark> mark(NodeView node) {
+    Optional<String> annotation = node.annotation(Mark.ANNOTATION);
+    if (annotation.isEmpty()) {
       return Optional.empty();
     }
-    return Optional.of(
-        own.stream().anyMatch(Pod::ready) ? "not Ready since this boot" : "not Ready");
-  }
-
-  private boolean sinceBoot(Pod pod) {
-    return !pod.readySince().isBefore(boot.at().minus(ROUNDING));
-  }
-
-  private static boolean isOf(Pod pod, Config.Gate.Require require) {
-    return pod.namespace().equals(require.namespace())
-        && pod.ofDaemonSet()
-        && pod.controller().filter(o -> o.name().equals(require.daemonSet())).isPresent();
-  }
-
-  private static Optional<NodeChange> nonEmpty(NodeChange change) {
-    return change.isEmpty() ? Optional.empty() : Optional.of(change);
-  }
-
-  /** The missing DaemonSets with their reasons, in words. */
-  static String words(Map<String, String> missing) {
-    return String.join(
-        ", ",
-        missing.entrySet().stream().map(e -> e.getKey() + " (" + e.getValue() + ")").toList());
+    try {
+      Optional<Mark> mark = Mark.parse(annotation.get());
+      mark.ifPresent(m -> Instant.parse(m.since()));
+      return mark;
+    } catch (JsonProcessingException | DateTimeException e) {
+      return Optional.empty();
+    }
   }
 }

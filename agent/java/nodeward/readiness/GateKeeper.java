@@ -1,65 +1,80 @@
 package nodeward.readiness;
 
 import io.prometheus.client.CollectorRegistry;
-import io.prometheus.client.Counter;
-import io.prometheus.client.Gauge;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
 import java.util.SequencedMap;
-import java.util.Set;
+import java.util.function.Supplier;
 import nodeward.component.Backoff;
 import nodeward.component.Component;
 import nodeward.component.Health;
 import nodeward.component.Loop;
 import nodeward.component.Time;
 import nodeward.config.Config;
+import nodeward.config.Config.Gate.Mode;
 import nodeward.node.Changed;
+import nodeward.node.Conditions;
+import nodeward.node.DaemonSets;
 import nodeward.node.NodeChange;
 import nodeward.node.NodeEvents;
 import nodeward.node.NodeView;
 import nodeward.node.Nodes;
-import nodeward.node.Pod;
 import nodeward.node.Pods;
+import nodeward.readiness.Gate.Cause;
 import nodeward.readiness.Gate.State;
 import nodeward.readiness.Gate.Verdict;
+import nodeward.readiness.Requirement.Finding;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * Carries out what {@link Gate} decides: one loop, woken by each change of the Node and its pods,
  * writes the taint and the mark. While a watch is not in sync nothing is decided; a write that lost
- * a race is decided anew on a fresh read.
+ * a race is decided anew on a fresh read; one that failed is tried again without end.
  */
 public final class GateKeeper implements Component {
+  /**
+   * What the keeper asks and tells. {@code instanceId} gives an empty text while it is not known.
+   */
+  public record Ports(
+      Nodes nodes,
+      Pods pods,
+      DaemonSets daemonSets,
+      NodeEvents events,
+      Conditions conditions,
+      ClosedNodes closedNodes,
+      Prober prober,
+      Supplier<String> instanceId) {}
+
   private static final Logger log = LoggerFactory.getLogger(GateKeeper.class);
-  private static final Duration WATCH_CHECK = Duration.ofSeconds(30);
+  private static final Duration WATCH_CHECK = Duration.ofMillis(500);
+  private static final Duration WAITING = Duration.ofSeconds(1);
+  private static final Duration AT_REST = Duration.ofSeconds(30);
+  private static final Duration RETRY = Duration.ofSeconds(2);
+  private static final Duration KEEP_PLACE = Duration.ofMinutes(6);
   private static final int RACES = 5;
 
-  private final Nodes nodes;
-  private final Pods pods;
-  private final NodeEvents events;
-  private final Gate gate;
   private final Config.Gate config;
   private final Boot boot;
+  private final Ports ports;
+  private final Time time;
+  private final Gate gate;
+  private final Roster roster;
+  private final Contest contest;
+  private final GateTeller teller;
   private final Loop loop;
-  private final Gauge open;
-  private final Gauge missing;
-  private final Counter writes;
+  private final long started;
   // Written by the loop's thread, read by status().
-  private volatile State state = new State.Unregistered();
-  private volatile String malformed = "";
-  // The first judgement is news even when it finds what the fields above begin with.
-  private boolean judged;
+  private volatile State state = new State.Unknown();
+  private volatile SequencedMap<String, Finding> findings = new LinkedHashMap<>();
+  // From here on for the loop's thread alone.
   private Optional<Written> written = Optional.empty();
-  // The UIDs of pods that were seen not Ready by this process, and so in this boot; of those, the
-  // Ready ones.
-  private Set<String> down = Set.of();
-  private Set<String> risen = Set.of();
+  private Optional<Long> awaySince = Optional.empty();
+  private Optional<Long> heldPlaceAt = Optional.empty();
 
   /**
    * The answer to our last write, true until the watch has moved on from what it was decided on.
@@ -69,30 +84,20 @@ public final class GateKeeper implements Component {
   public GateKeeper(
       Config.Gate config,
       Boot boot,
-      Nodes nodes,
-      Pods pods,
-      NodeEvents events,
-      Time time,
-      CollectorRegistry registry) {
+      Ports ports,
+      Optional<LaunchWatch> launch,
+      CollectorRegistry registry,
+      Time time) {
     this.config = config;
     this.boot = boot;
-    this.nodes = nodes;
-    this.pods = pods;
-    this.events = events;
+    this.ports = ports;
+    this.time = time;
+    this.started = time.nanos();
     this.gate = new Gate(config, boot);
-    this.loop =
-        new Loop(
-            name(), this::pass, new Backoff(Duration.ofMillis(250), Duration.ofSeconds(15)), time);
-    this.open = Gauge.build("nodeward_gate_open", "1 while the gate is open.").register(registry);
-    this.missing =
-        Gauge.build("nodeward_gate_missing", "1 while this DaemonSet keeps the gate closed.")
-            .labelNames("daemonset")
-            .register(registry);
-    this.writes =
-        Counter.build("nodeward_gate_writes_total", "Patches of the Node, by what came of them.")
-            .labelNames("outcome")
-            .register(registry);
-    config.require().forEach(r -> missing.labels(r.toString()).set(1));
+    this.roster = new Roster(config, boot, ports, time);
+    this.contest = new Contest(ports.nodes(), ports.events(), time);
+    this.teller = new GateTeller(config, ports, launch, registry);
+    this.loop = new Loop(name(), this::pass, new Backoff(Duration.ofMillis(250), RETRY), time);
   }
 
   @Override
@@ -102,8 +107,8 @@ public final class GateKeeper implements Component {
 
   @Override
   public void start() {
-    nodes.onChange(loop::wake);
-    pods.onChange(loop::wake);
+    ports.nodes().onChange(loop::wake);
+    ports.pods().onChange(loop::wake);
     loop.start();
   }
 
@@ -114,23 +119,7 @@ public final class GateKeeper implements Component {
 
   @Override
   public SequencedMap<String, Object> status() {
-    var status = new LinkedHashMap<String, Object>();
-    switch (state) {
-      case State.Unregistered() -> status.put("state", "unregistered");
-      case State.Closed(var why) -> {
-        status.put("state", "closed");
-        status.put("missing", why);
-      }
-      case State.Adopting(var why) -> {
-        status.put("state", "adopting");
-        status.put("missing", why);
-      }
-      case State.Open(var since) -> {
-        status.put("state", "open");
-        status.put("since", since.toString());
-      }
-    }
-    return status;
+    return GateTeller.status(state, findings);
   }
 
   @Override
@@ -139,60 +128,141 @@ public final class GateKeeper implements Component {
   }
 
   Duration pass(Instant now) throws IOException {
-    if (!nodes.watching() || !pods.watching()) {
+    if (!ports.nodes().watching() || !ports.pods().watching()) {
       return WATCH_CHECK;
     }
-    List<Pod> here = pods.current();
-    watchRise(here);
+    keepPlace();
     Optional<NodeView> node = seen();
     for (int race = 0; race < RACES; race++) {
-      node.ifPresent(this::tellMalformed);
-      Verdict verdict = gate.judge(node, here, risen, now);
-      if (verdict.change().isEmpty()) {
-        enter(verdict.state(), now);
-        return WATCH_CHECK;
+      if (node.isEmpty()) {
+        awaySince = Optional.empty();
+        enter(new State.Unregistered());
+        return AT_REST;
+      }
+      Verdict verdict = judge(node.get(), now);
+      if (verdict.change().isEmpty() || !allowed(verdict)) {
+        enter(verdict.state());
+        return rest();
       }
       NodeChange change = verdict.change().get();
-      switch (nodes.change(change)) {
+      switch (ports.nodes().change(change)) {
         case Changed.Done(NodeView after) -> {
-          writes.labels("done").inc();
           written = Optional.of(new Written(change.seen().resourceVersion(), after));
-          enter(verdict.state(), now);
-          return WATCH_CHECK;
+          wrote(verdict.cause());
+          enter(verdict.state());
+          return rest();
         }
         case Changed.Absent() -> node = Optional.empty();
         case Changed.Stale(String why) -> {
-          writes.labels("stale").inc();
-          log.debug("gate: node={} changed meanwhile why=\"{}\"", nodes.nodeName(), why);
-          node = nodes.read();
+          teller.stale();
+          log.debug("gate: node={} changed meanwhile why=\"{}\"", ports.nodes().nodeName(), why);
+          node = ports.nodes().read();
         }
       }
     }
     throw new IOException(
-        "node " + nodes.nodeName() + " changed during each of " + RACES + " writes");
+        "node %s changed during each of %d writes".formatted(ports.nodes().nodeName(), RACES));
+  }
+
+  private Verdict judge(NodeView node, Instant now) throws IOException {
+    teller.malformed(Gate.malformedMark(node));
+    boolean open = gate.isOpen(node, ports.instanceId().get());
+    findings =
+        open && config.mode() == Mode.BOOTSTRAP
+            ? new LinkedHashMap<>()
+            : roster.findings(node, ports.pods().current());
+    Verdict verdict = gate.judge(node, findings, ports.instanceId().get(), up(), now);
+    if (open && verdict.cause() == Cause.NONE && awayForTooLong(verdict.state())) {
+      return mayCloseAgain() ? gate.closeAgain(node, findings) : verdict;
+    }
+    return verdict;
   }
 
   /**
-   * Remembers which pods were down under our eyes: their being Ready later is of this boot whatever
-   * the clocks say.
+   * By the clock that never jumps, whether a required pod has been missing for {@code
+   * retaintAfter}.
    */
-  private void watchRise(List<Pod> here) {
-    var stillDown = new HashSet<String>();
-    var up = new HashSet<String>();
-    for (Pod pod : here) {
-      if (!pod.ready()) {
-        stillDown.add(pod.uid());
-      } else if (down.contains(pod.uid()) || risen.contains(pod.uid())) {
-        up.add(pod.uid());
-      }
+  private boolean awayForTooLong(State now) {
+    if (!(now instanceof State.Open(_, var missing)) || missing.isEmpty()) {
+      awaySince = Optional.empty();
+      return false;
     }
-    down = stillDown;
-    risen = up;
+    if (awaySince.isEmpty()) {
+      awaySince = Optional.of(time.nanos());
+    }
+    return time.nanos() - awaySince.get() >= config.retaintAfter().toNanos();
+  }
+
+  private boolean mayCloseAgain() throws IOException {
+    return switch (ports.closedNodes().take(config.maxClosedShare())) {
+      case TAKEN -> {
+        heldPlaceAt = Optional.of(time.nanos());
+        yield true;
+      }
+      case FULL -> {
+        teller.full(config.maxClosedShare());
+        yield false;
+      }
+    };
+  }
+
+  /** A place among the closed nodes lapses unless it is taken again. */
+  private void keepPlace() throws IOException {
+    if (heldPlaceAt.isPresent()
+        && time.nanos() - heldPlaceAt.get() >= KEEP_PLACE.toNanos()
+        && !(state instanceof State.Open)) {
+      ports.closedNodes().take(config.maxClosedShare());
+      heldPlaceAt = Optional.of(time.nanos());
+    }
+  }
+
+  private boolean allowed(Verdict verdict) throws IOException {
+    return verdict.cause() != Cause.TAINT_RETURNED || contest.mayRemove();
+  }
+
+  private void wrote(Cause cause) throws IOException {
+    teller.wrote(cause);
+    switch (cause) {
+      case OPENED -> {
+        awaySince = Optional.empty();
+        // One that was closed again before a restart holds a place that this run has not taken.
+        if (config.mode() == Mode.CONTINUOUS) {
+          ports.closedNodes().release();
+          heldPlaceAt = Optional.empty();
+        }
+      }
+      case TAINT_RETURNED -> contest.removed();
+      case TAINT_MISSING, CLOSED_AGAIN, NONE -> {}
+    }
+  }
+
+  private void enter(State next) {
+    State before = state;
+    state = next;
+    teller.entered(before, next, findings, up());
+  }
+
+  /** How soon to look again without being woken. */
+  private Duration rest() {
+    return switch (state) {
+      case State.Open(_, var missing) when missing.isEmpty() -> contest.rest(AT_REST);
+      case State.Unknown _,
+          State.Unregistered _,
+          State.Closed _,
+          State.Settling _,
+          State.Adopting _,
+          State.Open _ ->
+          WAITING;
+    };
+  }
+
+  private Duration up() {
+    return boot.uptime().plusNanos(time.nanos() - started);
   }
 
   /** What the watch shows, or our own last write where the watch has not caught up with it. */
   private Optional<NodeView> seen() {
-    Optional<NodeView> current = nodes.current();
+    Optional<NodeView> current = ports.nodes().current();
     if (written.isPresent() && current.isPresent()) {
       if (current.get().resourceVersion().equals(written.get().before())) {
         return Optional.of(written.get().after());
@@ -202,67 +272,7 @@ public final class GateKeeper implements Component {
     return current;
   }
 
-  private void tellMalformed(NodeView node) {
-    String value = Gate.malformedMark(node).orElse("");
-    if (!value.equals(malformed)) {
-      malformed = value;
-      if (!value.isEmpty()) {
-        log.warn("gate: annotation {} is not readable and counts as absent", Mark.ANNOTATION);
-      }
-    }
-  }
-
-  /** The one place that tells a transition. */
-  private void enter(State next, Instant now) {
-    if (judged && next.equals(state)) {
-      return;
-    }
-    judged = true;
-    State before = state;
-    state = next;
-    open.set(next instanceof State.Open ? 1 : 0);
-    SequencedMap<String, String> still =
-        switch (next) {
-          case State.Closed(var why) -> why;
-          case State.Adopting(var why) -> why;
-          case State.Open ignored -> new LinkedHashMap<>();
-          case State.Unregistered ignored -> all("node is not registered");
-        };
-    for (var require : config.require()) {
-      missing.labels(require.toString()).set(still.containsKey(require.toString()) ? 1 : 0);
-    }
-    switch (next) {
-      case State.Unregistered() -> log.info("gate: node={} is not registered", nodes.nodeName());
-      case State.Adopting(var why) ->
-          log.info("gate: adopting node={} missing=\"{}\"", nodes.nodeName(), Gate.words(why));
-      case State.Closed(var why) -> {
-        log.info("gate: closed node={} missing=\"{}\"", nodes.nodeName(), Gate.words(why));
-        if (!(before instanceof State.Closed)) {
-          events.tell(
-              NodeEvents.Type.NORMAL,
-              "NodeGateClosed",
-              "Workloads are kept away until these are Ready: " + Gate.words(why));
-        }
-      }
-      case State.Open(var since) -> {
-        if (before instanceof State.Open) {
-          return;
-        }
-        long seconds = Duration.between(boot.at(), since).toSeconds();
-        log.info("gate: open node={} since={} after_boot={}s", nodes.nodeName(), since, seconds);
-        if (!(before instanceof State.Unregistered) || since.equals(now)) {
-          events.tell(
-              NodeEvents.Type.NORMAL,
-              "NodeGateOpened",
-              "System pods are Ready %d s after boot; workloads may come".formatted(seconds));
-        }
-      }
-    }
-  }
-
-  private SequencedMap<String, String> all(String why) {
-    var every = new LinkedHashMap<String, String>();
-    config.require().forEach(r -> every.put(r.toString(), why));
-    return every;
+  static List<String> names(Config.Gate config) {
+    return config.require().stream().map(Config.Gate.Require::toString).toList();
   }
 }

@@ -26,9 +26,26 @@ public interface LaunchHook {
     ABANDON
   }
 
+  /** The hook of an agent that is not to ask at all. */
+  static LaunchHook disabled() {
+    return new LaunchHook() {
+      @Override
+      public Standing standing() {
+        return new Standing.Nothing("gate.launchHook.enabled is false");
+      }
+
+      @Override
+      public void heartbeat(Standing.Waiting waiting) {}
+
+      @Override
+      public void complete(Standing.Waiting waiting, Result result) {}
+    };
+  }
+
   /** Two Describe calls at most. */
   Standing standing() throws IOException;
 
+  /** Nothing happens when the action is over already; {@link #standing} tells. */
   void heartbeat(Standing.Waiting waiting) throws IOException;
 
   /** An action that is over already counts as completed. */

@@ -12,10 +12,17 @@ import nodeward.node.NodeView;
 
 /**
  * What annotation {@code nodeward.dev/gate} holds: for which Node object, instance and boot the
- * gate was opened, when, and which taint keys were its own then.
+ * gate was opened, when, and which taint keys were its own then. {@code instanceID} is empty where
+ * instance metadata had not told it yet.
  */
 @JsonIgnoreProperties(ignoreUnknown = true)
-record Mark(String nodeUID, String providerID, String bootID, String since, List<String> keys) {
+record Mark(
+    String nodeUID,
+    String providerID,
+    String bootID,
+    String instanceID,
+    String since,
+    List<String> keys) {
   static final String ANNOTATION = "nodeward.dev/gate";
 
   private static final JsonMapper JSON =
@@ -42,9 +49,12 @@ record Mark(String nodeUID, String providerID, String bootID, String since, List
   }
 
   /** Whether it speaks of this very Node object, instance and boot. */
-  boolean isOf(NodeView node, Boot boot) {
+  boolean isOf(NodeView node, Boot boot, String instance) {
+    boolean sameInstance =
+        instanceID.isEmpty() || instance.isEmpty() || instanceID.equals(instance);
     return nodeUID.equals(node.uid())
         && providerID.equals(node.providerId())
-        && bootID.equals(boot.id());
+        && bootID.equals(boot.id())
+        && sameInstance;
   }
 }

@@ -19,11 +19,13 @@ import nodeward.aws.QueryServer.Refused;
 import nodeward.component.Time;
 
 /**
- * Auto Scaling over real HTTP: the four actions of lifecycle hooks, and how an instance leaves its
- * group. {@link #terminating} puts it in {@code Terminating}, where the load balancer drains;
- * {@link #waiting}, or the clock, in {@code Terminating:Wait}, where each termination hook has an
- * action; with the last one completed or timed out it is in {@code Terminating:Proceed}. Any thread
- * may change it while it serves.
+ * Auto Scaling over real HTTP: the four actions of lifecycle hooks, and how an instance comes into
+ * its group and leaves it. {@link #terminating} puts it in {@code Terminating}, where the load
+ * balancer drains; {@link #waiting}, or the clock, in {@code Terminating:Wait}, where each
+ * termination hook has an action; with the last one completed or timed out it is in {@code
+ * Terminating:Proceed}. The same way {@link #launching} leads over {@code Pending} and {@code
+ * Pending:Wait} to {@code InService}, or, abandoned, to {@code Terminating}. Any thread may change
+ * it while it serves.
  */
 public final class FakeAutoScaling implements AutoCloseable {
   /** Which end of an instance's life a hook holds. */
@@ -71,7 +73,7 @@ public final class FakeAutoScaling implements AutoCloseable {
     final String id;
     final String group;
     final Map<String, Waiting> waiting = new LinkedHashMap<>();
-    Optional<Instant> drainedAt = Optional.empty();
+    Optional<Instant> waitsAt = Optional.empty();
     String state = "InService";
 
     Instance(String id, String group) {
@@ -163,20 +165,44 @@ public final class FakeAutoScaling implements AutoCloseable {
   /** The same, with a load balancer that has drained the instance after this time. */
   public synchronized FakeAutoScaling terminating(String id, Duration drain) {
     terminating(id);
-    known(id).drainedAt = Optional.of(time.now().plus(drain));
+    known(id).waitsAt = Optional.of(time.now().plus(drain));
     return this;
   }
 
-  /** The load balancer has drained the instance: its hooks wait, or it goes on without hooks. */
+  /** The group starts the instance; it is {@code Pending} until {@link #waiting}. */
+  public synchronized FakeAutoScaling launching(String id) {
+    known(id).state = "Pending";
+    return this;
+  }
+
+  /** The same, with an instance that runs after this time. */
+  public synchronized FakeAutoScaling launching(String id, Duration start) {
+    launching(id);
+    known(id).waitsAt = Optional.of(time.now().plus(start));
+    return this;
+  }
+
+  /**
+   * The load balancer has drained the instance, or a pending one runs: its hooks wait, or it goes
+   * on without hooks.
+   */
   public synchronized FakeAutoScaling waiting(String id) {
     Instance instance = known(id);
-    instance.drainedAt = Optional.empty();
+    instance.waitsAt = Optional.empty();
+    Transition transition =
+        instance.state.endsWith("Pending") ? Transition.LAUNCHING : Transition.TERMINATING;
     for (Hook hook : groups.get(instance.group).values()) {
-      if (hook.transition() == Transition.TERMINATING) {
+      if (hook.transition() == transition) {
         instance.waiting.put(hook.name(), new Waiting(hook, time.now()));
       }
     }
-    instance.state = instance.waiting.isEmpty() ? "Terminating:Proceed" : "Terminating:Wait";
+    if (instance.waiting.isEmpty()) {
+      proceed(instance, transition, Result.CONTINUE);
+    } else if (transition == Transition.LAUNCHING) {
+      instance.state += ":Wait";
+    } else {
+      instance.state = "Terminating:Wait";
+    }
     return this;
   }
 
@@ -271,7 +297,7 @@ public final class FakeAutoScaling implements AutoCloseable {
 
   private void settle(Instance instance) {
     Instant now = time.now();
-    if (instance.drainedAt.isPresent() && !now.isBefore(instance.drainedAt.get())) {
+    if (instance.waitsAt.isPresent() && !now.isBefore(instance.waitsAt.get())) {
       waiting(instance.id);
     }
     for (Waiting waiting : List.copyOf(instance.waiting.values())) {
@@ -287,7 +313,17 @@ public final class FakeAutoScaling implements AutoCloseable {
       instance.waiting.clear();
     }
     if (instance.waiting.isEmpty()) {
+      proceed(instance, waiting.hook.transition(), result);
+    }
+  }
+
+  private static void proceed(Instance instance, Transition transition, Result result) {
+    if (transition == Transition.TERMINATING) {
       instance.state = "Terminating:Proceed";
+    } else if (result == Result.ABANDON) {
+      instance.state = "Terminating";
+    } else {
+      instance.state = instance.state.startsWith("Warmed:") ? "Warmed:Stopped" : "InService";
     }
   }
 

@@ -425,6 +425,11 @@ class ConditionBoardTest {
     }
 
     @Override
+    public List<String> taintManagers() throws IOException {
+      return node.taintManagers();
+    }
+
+    @Override
     public Changed change(NodeChange change) throws IOException {
       return node.change(change);
     }

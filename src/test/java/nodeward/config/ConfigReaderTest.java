@@ -3,15 +3,16 @@ package nodeward.config;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.HashSet;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import nodeward.node.Taint;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -29,7 +30,9 @@ class ConfigReaderTest {
     assertThat(c.gate().taints())
         .containsExactly(Taint.parse("readiness.k8s.io/nodeward=pending:NoSchedule"));
     assertThat(c.gate().require())
-        .containsExactly(new Config.Gate.Require("kube-system", "kube-proxy"));
+        .containsExactly(
+            new Config.Gate.Require(
+                "kube-system", "kube-proxy", "", 0, Optional.empty(), Config.Gate.IfMissing.WAIT));
     assertThat(c.admin().listen()).hasToString("127.0.0.1:9821");
     assertThat(c.admin().metricsListen()).isEmpty();
     assertThat(c.metadata().listen()).hasToString("0.0.0.0:8181");
@@ -55,9 +58,18 @@ class ConfigReaderTest {
           requestTimeout: 3s
         gate:
           enabled: false
+          mode: continuous
           taints: ["a/b=c:NoExecute", "d:PreferNoSchedule"]
           require:
-            - {namespace: x, daemonSet: y}
+            - namespace: x
+              labelSelector: tier=node
+              minReadySeconds: 5
+              probe: tcp:127.0.0.1:10256
+              ifMissing: skip
+          retaintAfter: 61s
+          maxClosedShare: 0.2
+          giveUpAfter: 16m
+          launchHook: {enabled: true, name: l, abandon: true}
         metadata:
           enabled: false
           listen: "[::1]:1"
@@ -96,9 +108,9 @@ class ConfigReaderTest {
     assertThat(c.termination().pollInterval()).isEqualTo(Duration.ofMillis(1500));
     assertThat(c.admin().metricsListen()).contains(Address.parse("0.0.0.0:9822"));
     assertThat(c.aws().stsEndpoint()).contains(URI.create("http://127.0.0.1:2"));
-    Set<String> same = new HashSet<>(ConfigPrinter.yaml(c).lines().toList());
-    same.retainAll(ConfigPrinter.yaml(ConfigReader.defaults()).lines().toList());
-    assertThat(same).as("lines that no key changed").allMatch(line -> line.endsWith(":"));
+    Map<String, String> same = flat(c);
+    same.entrySet().retainAll(flat(ConfigReader.defaults()).entrySet());
+    assertThat(same).as("keys that the file did not change").isEmpty();
   }
 
   @Test
@@ -140,7 +152,14 @@ class ConfigReaderTest {
             + "    - namespace: a\\n"
             + "      daemonset: b|:4: unknown key \"gate.require[0].daemonset\"; did you"
             + " mean \"daemonSet\"?",
-        "gate:\\n  require:\\n    - namespace: a|:3: gate.require[0].daemonSet: is missing",
+        "gate:\\n"
+            + "  require:\\n"
+            + "    - namespace: a|:3: gate.require[0]: daemonSet or labelSelector must be given,"
+            + " not both",
+        "gate:\\n  require:\\n    - daemonSet: a|:3: gate.require[0]: namespace must be given",
+        "gate:\\n  retaintAfter: 59s|:2: gate.retaintAfter: must be at least 60s",
+        "gate:\\n  mode: sometimes|:2: gate.mode: \"sometimes\" is none of bootstrap, continuous",
+        "gate:\\n  taints: [a:NoSchedule, a:NoExecute]|:2: gate.taints: holds a key twice",
         "gate:\\n  enabled: maybe|:2: gate.enabled: is not true or false",
         "gate:\\n  enabled: 1|:2: gate.enabled: is not true or false",
         "gate: 5|:1: \"gate\" holds keys and values, not \"5\"",
@@ -233,6 +252,24 @@ class ConfigReaderTest {
   void whatIsNoDurationIsRefused(String text) {
     assertThatThrownBy(() -> ConfigReader.duration(text))
         .isInstanceOf(IllegalArgumentException.class);
+  }
+
+  /** Each leaf by its path. */
+  private static Map<String, String> flat(Config config) throws IOException {
+    var leaves = new HashMap<String, String>();
+    flatten(new YAMLMapper().readTree(ConfigPrinter.yaml(config)), "", leaves);
+    return leaves;
+  }
+
+  private static void flatten(JsonNode node, String path, Map<String, String> leaves) {
+    if (node.isContainerNode() && !node.isEmpty()) {
+      node.properties().forEach(e -> flatten(e.getValue(), path + "." + e.getKey(), leaves));
+      for (int i = 0; node.isArray() && i < node.size(); i++) {
+        flatten(node.get(i), path + "[" + i + "]", leaves);
+      }
+    } else {
+      leaves.put(path, node.toString());
+    }
   }
 
   private Config read(String text) throws ConfigException, IOException {

@@ -14,17 +14,24 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import nodeward.component.Time;
 import nodeward.config.Config;
 import nodeward.node.Changed;
 import nodeward.node.Condition;
+import nodeward.node.DaemonSetView;
 import nodeward.node.Evicted;
 import nodeward.node.NodeChange;
 import nodeward.node.NodeEvents;
 import nodeward.node.NodeView;
+import nodeward.node.Placement;
 import nodeward.node.Pod;
 import nodeward.node.Taint;
+import nodeward.readiness.ClosedNodes;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -325,6 +332,29 @@ abstract class ApiServerContract {
   }
 
   @Test
+  void whoWroteTheTaintsLastIsTheirManager() throws IOException {
+    assertThat(node.taintManagers()).as("no node").isEmpty();
+    createNode();
+    setTaints("null");
+    List<String> ofNone = node.taintManagers();
+    merge(
+        nodePath() + "?fieldManager=somebody",
+        "{\"spec\":{\"taints\":[%s]}}".formatted(json(FOREIGN)));
+    List<String> ofTheirs = node.taintManagers();
+    merge(nodePath() + "?fieldManager=labeller", "{\"metadata\":{\"labels\":{\"l\":\"1\"}}}");
+    List<String> afterALabel = node.taintManagers();
+    NodeView ours = done(node.change(NodeChange.of(node.read().orElseThrow()).withTaint(GATE)));
+    List<String> ofBoth = node.taintManagers();
+    done(node.change(NodeChange.of(ours).withoutTaint(FOREIGN.key()).withoutTaint(GATE.key())));
+
+    assertThat(ofNone).isEmpty();
+    assertThat(ofTheirs).containsExactly("somebody");
+    assertThat(afterALabel).containsExactly("somebody");
+    assertThat(ofBoth).containsExactly("nodeward");
+    assertThat(node.taintManagers()).isEmpty();
+  }
+
+  @Test
   void aChangeThatTheApiServerFindsInvalidIsAnErrorWithItsReason() throws IOException {
     createNode();
     setTaints("[%s]".formatted(json(FOREIGN)));
@@ -509,7 +539,188 @@ abstract class ApiServerContract {
     assertThat(first.at("/involvedObject/name").asText()).isEqualTo(nodeName);
   }
 
+  // --- DaemonSets
+
+  @Test
+  void aDaemonSetIsReadWithItsPlacement() throws IOException {
+    String uid =
+        createDaemonSet(
+                nodeName + "-a",
+                """
+                "hostNetwork": true,
+                "nodeSelector": {"gpu": "true"},
+                "tolerations": [
+                  {"operator": "Exists", "effect": "NoExecute"},
+                  {"key": "team", "value": "a"}],
+                "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+                  "nodeSelectorTerms": [
+                    {"matchExpressions": [
+                       {"key": "cpus", "operator": "Gt", "values": ["4"]},
+                       {"key": "zone", "operator": "In", "values": ["a", "b"]},
+                       {"key": "old", "operator": "DoesNotExist"}]},
+                    {"matchFields": [
+                       {"key": "metadata.name", "operator": "In", "values": ["n1"]}]}]}}},
+                """)
+            .at("/metadata/uid")
+            .asText();
+    var daemonSets = new KubeDaemonSets(kube);
+
+    Await.until("it is in the cache", () -> readDaemonSet(nodeName + "-a").isPresent());
+    assertThat(readDaemonSet(nodeName + "-a"))
+        .contains(
+            new DaemonSetView(
+                "default",
+                nodeName + "-a",
+                uid,
+                new Placement(
+                    Map.of("gpu", "true"),
+                    Placement.Affinity.REQUIRED,
+                    List.of(
+                        new Placement.Term(
+                            List.of(
+                                new Placement.Expression("cpus", "Gt", List.of("4")),
+                                new Placement.Expression("zone", "In", List.of("a", "b")),
+                                new Placement.Expression("old", "DoesNotExist", List.of())),
+                            List.of()),
+                        new Placement.Term(
+                            List.of(),
+                            List.of(
+                                new Placement.Expression("metadata.name", "In", List.of("n1"))))),
+                    List.of(
+                        new Placement.Toleration("", "Exists", "", "NoExecute"),
+                        new Placement.Toleration("team", "Equal", "a", "")),
+                    true)));
+    assertThat(daemonSets.read("default", nodeName + "-missing")).isEmpty();
+    assertThat(daemonSets.read("no-such-namespace", nodeName + "-a")).isEmpty();
+  }
+
+  @Test
+  void daemonSetsAreSelectedByLabelInPages() throws IOException {
+    for (String each : List.of("a", "b", "c")) {
+      createDaemonSet(nodeName + "-" + each, "");
+    }
+    var daemonSets = new KubeDaemonSets(kube, 2);
+
+    assertThat(daemonSets.select("default", "app=" + nodeName))
+        .extracting(DaemonSetView::fullName)
+        .containsExactlyInAnyOrder(
+            "default/" + nodeName + "-a",
+            "default/" + nodeName + "-b",
+            "default/" + nodeName + "-c");
+    assertThat(daemonSets.select("default", "app in (x, " + nodeName + "),!other")).hasSize(3);
+    assertThat(daemonSets.select("default", "app=" + nodeName + ",other")).isEmpty();
+    assertThat(daemonSets.select("no-such-namespace", "app=" + nodeName)).isEmpty();
+    assertThatThrownBy(() -> daemonSets.select("default", "app=a=b"))
+        .isInstanceOf(IOException.class)
+        .hasMessage(
+            "list daemonsets of namespace default with app=a=b:"
+                + " found '=', expected: ',' or 'end of string' (400)");
+  }
+
+  // --- closed nodes
+
+  @Test
+  void oneNodeMayCloseWhateverTheShareAndGivesItsPlaceBack() throws IOException {
+    createNode();
+    String namespace = createNamespace();
+    var one = new KubeClosedNodes(kube, "one", namespace, Time.SYSTEM);
+    var two = new KubeClosedNodes(kube, "two", namespace, Time.SYSTEM);
+
+    one.release();
+    assertThat(one.take(0)).isEqualTo(ClosedNodes.Place.TAKEN);
+    assertThat(one.take(0)).as("again").isEqualTo(ClosedNodes.Place.TAKEN);
+    assertThat(two.take(0)).isEqualTo(ClosedNodes.Place.FULL);
+    two.release();
+    assertThat(two.take(0)).isEqualTo(ClosedNodes.Place.FULL);
+    one.release();
+    assertThat(two.take(0)).isEqualTo(ClosedNodes.Place.TAKEN);
+    assertThat(one.take(0)).isEqualTo(ClosedNodes.Place.FULL);
+  }
+
+  @Test
+  void allNodesAreCountedThoughOneIsRead() throws IOException {
+    createNode();
+    for (int i = 0; i < 3; i++) {
+      request(
+          "POST", "/api/v1/nodes", "{\"metadata\":{\"name\":\"%s-%d\"}}".formatted(nodeName, i));
+    }
+    String namespace = createNamespace();
+
+    for (int i = 0; i < 4; i++) {
+      assertThat(new KubeClosedNodes(kube, "n" + i, namespace, Time.SYSTEM).take(1))
+          .isEqualTo(ClosedNodes.Place.TAKEN);
+    }
+  }
+
+  @Test
+  void ofManyThatCloseAtOnceOnlyTheShareDoes() throws Exception {
+    String namespace = createNamespace();
+
+    List<ClosedNodes.Place> places = takeAtOnce(namespace, 8);
+
+    assertThat(places).filteredOn(ClosedNodes.Place.TAKEN::equals).hasSize(1);
+    JsonNode lease =
+        get("/apis/coordination.k8s.io/v1/namespaces/%s/leases/nodeward-gate".formatted(namespace));
+    String closed = lease.at("/metadata/annotations").path("nodeward.dev/closed").asText();
+    assertThat(new ObjectMapper().readTree(closed).properties())
+        .singleElement()
+        .satisfies(
+            e ->
+                assertThat(Instant.parse(e.getValue().asText()))
+                    .isAfter(Instant.now().minusSeconds(60)));
+  }
+
+  @Test
+  void withoutItsNamespaceClosedNodesCannotBeCounted() {
+    var closed = new KubeClosedNodes(kube, "one", "no-such-namespace", Time.SYSTEM);
+
+    assertThatThrownBy(() -> closed.take(1))
+        .isInstanceOf(IOException.class)
+        .hasMessage(
+            "create lease no-such-namespace/nodeward-gate of closed nodes:"
+                + " namespaces \"no-such-namespace\" not found (404)");
+  }
+
   // --- the scene
+
+  private Optional<DaemonSetView> readDaemonSet(String name) throws IOException {
+    return new KubeDaemonSets(kube).read("default", name);
+  }
+
+  private JsonNode createDaemonSet(String name, String podSpec) throws IOException {
+    return request(
+        "POST",
+        "/apis/apps/v1/namespaces/default/daemonsets",
+        """
+        {"apiVersion": "apps/v1", "kind": "DaemonSet",
+         "metadata": {"name": "%s", "labels": {"app": "%s"}},
+         "spec": {"selector": {"matchLabels": {"app": "%2$s"}},
+           "template": {"metadata": {"labels": {"app": "%2$s"}},
+             "spec": {%s "containers": [{"name": "c", "image": "i"}]}}}}
+        """
+            .formatted(name, nodeName, podSpec));
+  }
+
+  private String createNamespace() throws IOException {
+    String namespace = nodeName + "-gate";
+    request("POST", "/api/v1/namespaces", "{\"metadata\":{\"name\":\"%s\"}}".formatted(namespace));
+    return namespace;
+  }
+
+  private List<ClosedNodes.Place> takeAtOnce(String namespace, int nodes) throws Exception {
+    var takes = new ArrayList<Callable<ClosedNodes.Place>>();
+    for (int i = 0; i < nodes; i++) {
+      var closed = new KubeClosedNodes(kube, "n" + i, namespace, Time.SYSTEM);
+      takes.add(() -> closed.take(0));
+    }
+    var places = new ArrayList<ClosedNodes.Place>();
+    try (var threads = Executors.newVirtualThreadPerTaskExecutor()) {
+      for (Future<ClosedNodes.Place> each : threads.invokeAll(takes)) {
+        places.add(each.get());
+      }
+    }
+    return places;
+  }
 
   private KubeClient client(String version) throws IOException {
     return new KubeClient(

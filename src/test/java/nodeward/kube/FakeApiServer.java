@@ -452,7 +452,8 @@ public final class FakeApiServer implements AutoCloseable {
         if (target.kind == ObjectStore.NODES) {
           ObjectStore.taintNew(object);
         }
-        yield response(201, store.create(target.kind, target.namespace, object).toString());
+        yield response(
+            201, store.create(target.kind, target.namespace, object, manager(request)).toString());
       }
       default -> throw Refusal.methodNotAllowed();
     };
@@ -482,14 +483,32 @@ public final class FakeApiServer implements AutoCloseable {
                   .get(kind, target.namespace, target.name)
                   .orElseThrow(() -> Refusal.notFound(kind, target.name));
           case "PUT" ->
-              store.update(kind, target.namespace, target.name, part, object(request.body));
+              store.update(
+                  kind,
+                  target.namespace,
+                  target.name,
+                  part,
+                  object(request.body),
+                  manager(request));
           case "PATCH" ->
               store.patch(
-                  kind, target.namespace, target.name, part, request.contentType, request.body);
+                  kind,
+                  target.namespace,
+                  target.name,
+                  part,
+                  request.contentType,
+                  request.body,
+                  manager(request));
           case "DELETE" -> store.delete(kind, target.namespace, target.name, options(request));
           default -> throw Refusal.methodNotAllowed();
         };
     return response(200, answer.toString());
+  }
+
+  /** As whom the API server records the writer. */
+  private static String manager(Request request) {
+    String given = request.query.getOrDefault("fieldManager", "");
+    return given.isEmpty() ? request.userAgent.replaceFirst("/.*", "") : given;
   }
 
   private static JsonNode options(Request request) {

@@ -101,7 +101,8 @@ final class ObjectStore {
       create(
           NAMESPACES,
           "",
-          JSON.objectNode().set("metadata", JSON.objectNode().put("name", namespace)));
+          JSON.objectNode().set("metadata", JSON.objectNode().put("name", namespace)),
+          "apiserver");
     }
   }
 
@@ -180,7 +181,8 @@ final class ObjectStore {
 
   // --- writing, as the API does it
 
-  synchronized ObjectNode create(Kind kind, String namespace, ObjectNode given) {
+  /** {@code manager} is who writes, for the record of field managers. */
+  synchronized ObjectNode create(Kind kind, String namespace, ObjectNode given, String manager) {
     ObjectNode object = given.deepCopy();
     ObjectNode meta = object.withObject("/metadata");
     if (meta.path("name").asText().isEmpty() && meta.has("generateName")) {
@@ -207,6 +209,7 @@ final class ObjectStore {
     }
     prepareNew(kind, object);
     validate(kind, object);
+    recordManager(kind, object, JSON.objectNode(), manager);
     return store(kind, object);
   }
 
@@ -215,7 +218,7 @@ final class ObjectStore {
    * written when nothing differs.
    */
   synchronized ObjectNode update(
-      Kind kind, String namespace, String name, Part part, ObjectNode given) {
+      Kind kind, String namespace, String name, Part part, ObjectNode given, String manager) {
     ObjectNode current = existing(kind, namespace, name);
     ObjectNode next = given.deepCopy();
     ObjectNode meta = next.withObject("/metadata");
@@ -233,7 +236,8 @@ final class ObjectStore {
             "creationTimestamp",
             "generation",
             "deletionTimestamp",
-            "deletionGracePeriodSeconds")) {
+            "deletionGracePeriodSeconds",
+            "managedFields")) {
       keep(fixed, meta, current.path("metadata"));
     }
     keep(part == Part.MAIN ? "status" : "spec", next, current);
@@ -242,6 +246,7 @@ final class ObjectStore {
       meta.put("generation", meta.path("generation").asLong() + 1);
     }
     normalize(kind, next);
+    recordManager(kind, next, current, manager);
     if (next.equals(current)) {
       return current.deepCopy();
     }
@@ -249,9 +254,16 @@ final class ObjectStore {
   }
 
   synchronized ObjectNode patch(
-      Kind kind, String namespace, String name, Part part, String contentType, String patch) {
+      Kind kind,
+      String namespace,
+      String name,
+      Part part,
+      String contentType,
+      String patch,
+      String manager) {
     ObjectNode current = existing(kind, namespace, name);
-    return update(kind, namespace, name, part, Patches.apply(contentType, patch, current));
+    ObjectNode patched = Patches.apply(contentType, patch, current);
+    return update(kind, namespace, name, part, patched, manager);
   }
 
   /** Returns the object as it was last; a pod on a node only begins to end. */
@@ -437,6 +449,23 @@ final class ObjectStore {
         spec.remove("unschedulable");
       }
     }
+  }
+
+  /** Of all managed fields only the taints of Nodes: a list that has one owner, its last writer. */
+  private void recordManager(Kind kind, ObjectNode object, ObjectNode before, String manager) {
+    JsonNode taints = object.at("/spec/taints");
+    if (kind != NODES || taints.equals(before.at("/spec/taints"))) {
+      return;
+    }
+    ObjectNode meta = object.withObject("/metadata");
+    meta.remove("managedFields");
+    if (taints.isEmpty()) {
+      return;
+    }
+    ObjectNode entry = meta.putArray("managedFields").addObject();
+    entry.put("manager", manager).put("operation", "Update").put("apiVersion", "v1");
+    entry.put("time", now()).put("fieldsType", "FieldsV1");
+    entry.putObject("fieldsV1").putObject("f:spec").putObject("f:taints");
   }
 
   private ObjectNode store(Kind kind, ObjectNode object) {

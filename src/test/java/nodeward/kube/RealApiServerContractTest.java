@@ -1,16 +1,30 @@
 package nodeward.kube;
 
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
 import nodeward.cluster.ControlPlane;
+import nodeward.component.Time;
+import nodeward.config.Config;
+import nodeward.readiness.ClosedNodes;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** kube-apiserver and etcd, and nothing else. */
 @Tag("e2e")
 class RealApiServerContractTest extends ApiServerContract {
+  private static final String RIGHTS = "daemonset/rbac.yaml";
+
   @TempDir static Path directory;
   private static ControlPlane plane;
 
@@ -22,6 +36,51 @@ class RealApiServerContractTest extends ApiServerContract {
   @AfterAll
   static void stop() {
     plane.close();
+  }
+
+  @Test
+  void theRightsOfTheManifestAreEnoughForTheGateAndNoMore() throws IOException {
+    plane.apply(Files.readString(Path.of(System.getProperty("nodeward.basedir"), RIGHTS)));
+    Path kubeconfig =
+        plane.kubeconfig(
+            "system:serviceaccount:nodeward:nodeward",
+            List.of("system:serviceaccounts", "system:authenticated"));
+    var config =
+        new Config.Kubernetes(kubeconfig.toString(), Duration.ofSeconds(10), Duration.ofSeconds(1));
+    try (var kube = new KubeClient(config, "rights", Map.of(), new CollectorRegistry())) {
+      var closed = new KubeClosedNodes(kube, "one", Time.SYSTEM);
+      var elsewhere = new KubeClosedNodes(kube, "one", "default", Time.SYSTEM);
+      var daemonSets = new KubeDaemonSets(kube);
+
+      Await.until("the rights are known", () -> allows(() -> daemonSets.select("default", "a=b")));
+      Await.until("the Lease's too", () -> allows(closed::release));
+      assertThat(daemonSets.read("default", "missing")).isEmpty();
+      assertThat(new OwnNode(kube, "missing", Time.SYSTEM).taintManagers()).isEmpty();
+      assertThat(closed.take(0)).isEqualTo(ClosedNodes.Place.TAKEN);
+      assertThat(new KubeClosedNodes(kube, "two", Time.SYSTEM).take(0))
+          .isEqualTo(ClosedNodes.Place.FULL);
+      closed.release();
+      assertThatThrownBy(() -> elsewhere.take(0))
+          .isInstanceOf(IOException.class)
+          .hasMessageStartingWith("read lease default/nodeward-gate of closed nodes:")
+          .hasMessageContaining("is forbidden: User \"system:serviceaccount:nodeward:nodeward\"")
+          .hasMessageEndingWith("(403)");
+    }
+  }
+
+  /** The API server learns of new rights by a watch of its own. */
+  private static boolean allows(Request request) {
+    try {
+      request.send();
+      return true;
+    } catch (IOException e) {
+      assertThat(e).hasMessageContaining("is forbidden");
+      return false;
+    }
+  }
+
+  private interface Request {
+    void send() throws IOException;
   }
 
   @Override

@@ -30,7 +30,8 @@ final class Selectors {
 
   private static final Pattern FIELD = Pattern.compile("([^!=]+)(==|=|!=)(.*)");
   private static final Pattern SET = Pattern.compile("(\\S+)\\s+(in|notin)\\s+\\(([^)]*)\\)");
-  private static final Pattern EQUALITY = Pattern.compile("([^!=\\s]+)\\s*(==|=|!=)\\s*(\\S*)");
+  private static final Pattern EQUALITY =
+      Pattern.compile("([^!=\\s]+)\\s*(==|=|!=)\\s*([^!=\\s]*)(.*)");
 
   private Selectors() {}
 
@@ -100,6 +101,10 @@ final class Selectors {
     }
     Matcher equality = EQUALITY.matcher(term);
     if (equality.matches()) {
+      if (!equality.group(4).isEmpty()) {
+        throw Refusal.badRequest(
+            "found '%.1s', expected: ',' or 'end of string'".formatted(equality.group(4).strip()));
+      }
       String key = equality.group(1);
       boolean equal = !equality.group(2).equals("!=");
       String value = equality.group(3);

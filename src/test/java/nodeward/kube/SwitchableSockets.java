@@ -48,6 +48,8 @@ final class SwitchableSockets extends ServerSocketFactory {
       public Socket accept() throws IOException {
         var connection = new Connection();
         implAccept(connection);
+        // As the API server's: or else every second small answer waits 40 ms for the client's ACK.
+        connection.setTcpNoDelay(true);
         connections.add(connection);
         return connection;
       }

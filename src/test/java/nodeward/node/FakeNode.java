@@ -32,6 +32,7 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
   private Optional<NodeView> node = Optional.empty();
   private Optional<IOException> failure = Optional.empty();
   private Optional<Runnable> beforeChange = Optional.empty();
+  private List<String> taintManagers = List.of();
   private boolean watching = true;
   private int version;
 
@@ -79,6 +80,11 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
   public synchronized void remove(Pod pod) {
     pods.remove(pod.uid());
     tellListeners();
+  }
+
+  /** Who owns the taints from now on, newest first. */
+  public synchronized void taintsManagedBy(String... managers) {
+    taintManagers = List.of(managers);
   }
 
   /** Every call fails with this, or none when empty. */
@@ -133,6 +139,12 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
   public synchronized Optional<NodeView> read() throws IOException {
     mayFail();
     return node;
+  }
+
+  @Override
+  public synchronized List<String> taintManagers() throws IOException {
+    mayFail();
+    return taintManagers;
   }
 
   @Override
@@ -293,6 +305,27 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
     var all = new HashMap<>(p.annotations());
     all.put(key, value);
     return with(p, p.phase(), p.readySince(), p.deletion(), all);
+  }
+
+  /** The same pod under another UID and owner. */
+  public static Pod owned(Pod p, String uid, Owner owner) {
+    return new Pod(
+        p.namespace(),
+        p.name() + "-2",
+        uid,
+        p.nodeName(),
+        p.phase(),
+        p.addresses(),
+        p.hostNetwork(),
+        p.readySince(),
+        p.deletion(),
+        p.grace(),
+        p.priority(),
+        p.emptyDir(),
+        p.serviceAccount(),
+        List.of(owner),
+        p.labels(),
+        p.annotations());
   }
 
   private static Pod with(

@@ -82,8 +82,31 @@ final class SimulatedKubelet implements AutoCloseable {
         object -> ((ObjectNode) object.path("status").path("nodeInfo")).put("bootID", bootId));
   }
 
+  /** A DaemonSet of kube-system that runs on every node, the gate's taint or not. */
+  void daemonSet(String name) {
+    api.put(
+        """
+        apiVersion: apps/v1
+        kind: DaemonSet
+        metadata: {name: %1$s, namespace: kube-system}
+        spec:
+          selector: {matchLabels: {app: %1$s}}
+          template:
+            metadata: {labels: {app: %1$s}}
+            spec:
+              hostNetwork: true
+              tolerations: [{operator: Exists}]
+              containers: [{name: main, image: %1$s}]
+        """
+            .formatted(name));
+  }
+
   /** A pod of a DaemonSet in kube-system that becomes Ready after this time. */
   void daemonPod(String daemonSet, Duration untilReady) {
+    String owner =
+        api.get("daemonsets", "kube-system", daemonSet)
+            .map(set -> set.path("metadata").path("uid").asText())
+            .orElseThrow();
     api.put(
         """
         apiVersion: v1
@@ -93,11 +116,11 @@ final class SimulatedKubelet implements AutoCloseable {
           namespace: kube-system
           uid: %3$s
           ownerReferences:
-          - {apiVersion: apps/v1, kind: DaemonSet, name: %1$s, uid: ds-%1$s, controller: true}
+          - {apiVersion: apps/v1, kind: DaemonSet, name: %1$s, uid: %5$s, controller: true}
         spec: {nodeName: %4$s, hostNetwork: true, containers: [{name: main}]}
         status: {phase: Pending}
         """
-            .formatted(daemonSet, suffix(), uid(), node));
+            .formatted(daemonSet, suffix(), uid(), node, owner));
     clock.schedule(() -> ready(daemonSet), untilReady.toMillis(), TimeUnit.MILLISECONDS);
   }
 

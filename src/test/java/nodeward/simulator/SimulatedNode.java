@@ -89,6 +89,8 @@ final class SimulatedNode implements AutoCloseable {
     this.docker = FakeUnixServer.docker(sockets.resolve("docker.sock"));
     this.containerd = FakeUnixServer.containerd(sockets.resolve("containerd.sock"));
     this.kubelet = new SimulatedKubelet(api, NAME);
+    kubelet.daemonSet("kube-proxy");
+    kubelet.daemonSet("kube2iam");
     this.adminPort = free(9821);
     this.proxyPort = free(8181);
     Files.deleteIfExists(log);

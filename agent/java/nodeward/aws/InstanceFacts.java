@@ -12,31 +12,30 @@ import nodeward.component.Loop;
 import nodeward.metadata.BaseRole;
 
 /**
- * The base of role names: the configured one, else the account of the node's own instance profile,
- * read from instance metadata in the background until it is known.
+ * What does not change while an instance runs, read from instance metadata in the background until
+ * it is known: its id, and the base of role names where the configuration does not give it.
  */
-public final class InstanceProfile implements BaseRole, Component {
+public final class InstanceFacts implements BaseRole, Component {
   private final Imds imds;
-  private final Loop loop = new Loop("base-role", this::pass);
-  // Written by the loop's thread, or once by the constructor; read by requests.
+  private final Loop loop = new Loop("instance", this::pass);
+  // Written by the loop's thread, or once by the constructor; read by others.
   private volatile Optional<String> arn;
+  private volatile String instanceId = "";
 
-  /** {@code configured} is empty when instance metadata is to be asked. */
-  public InstanceProfile(Imds imds, String configured) {
+  /** {@code baseRoleArn} is empty when the instance profile is to tell it. */
+  public InstanceFacts(Imds imds, String baseRoleArn) {
     this.imds = imds;
-    this.arn = configured.isEmpty() ? Optional.empty() : Optional.of(slashed(configured));
+    this.arn = baseRoleArn.isEmpty() ? Optional.empty() : Optional.of(slashed(baseRoleArn));
   }
 
   @Override
   public String name() {
-    return "base-role";
+    return "instance";
   }
 
   @Override
   public void start() {
-    if (arn.isEmpty()) {
-      loop.start();
-    }
+    loop.start();
   }
 
   @Override
@@ -44,15 +43,23 @@ public final class InstanceProfile implements BaseRole, Component {
     return arn;
   }
 
+  /** Empty while it is not known; never blocks. */
+  public String instanceId() {
+    return instanceId;
+  }
+
   @Override
   public Health health() {
-    return arn.isPresent() ? Health.healthy() : loop.health();
+    return loop.health();
   }
 
   @Override
   public SequencedMap<String, Object> status() {
     var status = new LinkedHashMap<String, Object>();
-    arn.ifPresent(known -> status.put("arn", known));
+    if (!instanceId.isEmpty()) {
+      status.put("id", instanceId);
+    }
+    arn.ifPresent(known -> status.put("baseRoleArn", known));
     return status;
   }
 
@@ -62,7 +69,12 @@ public final class InstanceProfile implements BaseRole, Component {
   }
 
   Duration pass(Instant now) throws IOException {
-    arn = imds.baseRoleArn();
+    if (instanceId.isEmpty()) {
+      instanceId = imds.instanceId();
+    }
+    if (arn.isEmpty()) {
+      arn = imds.baseRoleArn();
+    }
     if (arn.isEmpty()) {
       throw new IOException(
           "the instance has no instance profile: give metadata.baseRoleArn, or roles as full ARNs");
