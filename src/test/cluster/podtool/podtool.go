@@ -23,6 +23,8 @@ const usage = `usage: podtool sleep                stay until SIGTERM
        podtool http-get URL...      print status and body of each, exit 1 if one had no answer
        podtool imds                 ask the metadata service for credentials, print the answers, stay`
 
+const maxTries = 5
+
 const metadataService = "http://169.254.169.254"
 
 // Longer than any answer a test waits for, so that the tool reports what the server did and not its own limit.
@@ -85,6 +87,7 @@ type answer struct {
 	Body   string `json:"body"`
 	Error  string `json:"error,omitempty"`
 	Millis int64  `json:"millis"`
+	Tries  int    `json:"tries"`
 }
 
 type session struct {
@@ -93,15 +96,28 @@ type session struct {
 	Credentials answer `json:"credentials"`
 }
 
-// The three requests of an SDK's IMDSv2 credential provider, each tried once.
+// The three requests of an SDK's IMDSv2 credential provider.
 func credentials() (s session) {
-	s.Token = ask(http.MethodPut, metadataService+"/latest/api/token",
+	s.Token = insist(http.MethodPut, metadataService+"/latest/api/token",
 		map[string]string{"X-aws-ec2-metadata-token-ttl-seconds": "21600"})
 	token := map[string]string{"X-aws-ec2-metadata-token": s.Token.Body}
 	roles := metadataService + "/latest/meta-data/iam/security-credentials/"
-	s.Role = ask(http.MethodGet, roles, token)
-	s.Credentials = ask(http.MethodGet, roles+strings.TrimSpace(s.Role.Body), token)
+	s.Role = insist(http.MethodGet, roles, token)
+	s.Credentials = insist(http.MethodGet, roles+strings.TrimSpace(s.Role.Body), token)
 	return s
+}
+
+// Tries again while the service says that it is not ready, as SDKs do; the answer is the last one.
+func insist(method, url string, headers map[string]string) (a answer) {
+	for tries, millis := 1, int64(0); ; tries++ {
+		a = ask(method, url, headers)
+		millis += a.Millis
+		a.Tries, a.Millis = tries, millis
+		if a.Status != http.StatusServiceUnavailable || tries == maxTries {
+			return a
+		}
+		time.Sleep(time.Second)
+	}
 }
 
 func ask(method, url string, headers map[string]string) (a answer) {

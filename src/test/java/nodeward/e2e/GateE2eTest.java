@@ -23,7 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** The gate against a real API server on which others write too, and which comes and goes. */
 @Tag("e2e")
 final class GateE2eTest {
-  private static final Duration SOON = Duration.ofSeconds(30);
+  private static final Duration SOON = Duration.ofSeconds(60);
   private static final int ROUNDS = 30;
   private static final int FOREIGN_TAINTS = 12;
   private static final JsonMapper JSON = JsonMapper.builder().build();

@@ -191,7 +191,7 @@ final class MainJobE2eTest {
   }
 
   private void podsGetTheirOwnRoleOrNone() throws Exception {
-    // By IMDSv2, asked once each as the pods started, before the API server knew their addresses.
+    // By IMDSv2, asked as the pods started, when the API server may not know their addresses yet.
     JsonNode shop = logOf("shop");
     assertThat(shop.at("/token/status").asInt()).describedAs("%s", shop).isEqualTo(200);
     assertThat(shop.at("/role/body").asText()).isEqualTo("shop-role");
