@@ -7,10 +7,12 @@ import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
 import java.util.SequencedMap;
+import java.util.Set;
 import java.util.random.RandomGenerator;
 import nodeward.component.Component;
 import nodeward.component.Health;
@@ -55,6 +57,8 @@ public final class ConditionBoard implements Component, Conditions {
 
   // Guarded by this: features state from their own threads.
   private final SequencedMap<String, Stated> stated = new LinkedHashMap<>();
+  // The types whose changes their feature tells itself; guarded by this.
+  private final Set<String> noted = new HashSet<>();
   private Optional<Long> changedAt = Optional.empty();
   private boolean closed;
 
@@ -118,6 +122,18 @@ public final class ConditionBoard implements Component, Conditions {
 
   @Override
   public void set(String type, Status status, String reason, String message) {
+    state(type, status, reason, message);
+  }
+
+  @Override
+  public void note(String type, Status status, String reason, String message) {
+    synchronized (this) {
+      noted.add(type);
+    }
+    state(type, status, reason, message);
+  }
+
+  private void state(String type, Status status, String reason, String message) {
     synchronized (this) {
       Optional<Stated> before = Optional.ofNullable(stated.get(type));
       Instant since =
@@ -137,7 +153,8 @@ public final class ConditionBoard implements Component, Conditions {
                 case FALSE -> 0;
                 case UNKNOWN -> Double.NaN;
               });
-      if (before.filter(b -> b.status() == status && b.reason().equals(reason)).isEmpty()) {
+      if (!noted.contains(type)
+          && before.filter(b -> b.status() == status && b.reason().equals(reason)).isEmpty()) {
         log.atLevel(status == Status.TRUE ? Level.WARN : Level.INFO)
             .log(
                 "conditions: {} is {} reason={} message=\"{}\"",
@@ -276,13 +293,17 @@ public final class ConditionBoard implements Component, Conditions {
             .isPresent();
     boolean allWellAtStart =
         now.status() == Status.FALSE && before.filter(b -> !b.reason().equals(STOPPED)).isEmpty();
-    if (same || allWellAtStart) {
+    if (same || allWellAtStart || isNoted(now.type())) {
       return;
     }
     events.tell(
         now.status() == Status.TRUE ? NodeEvents.Type.WARNING : NodeEvents.Type.NORMAL,
         now.reason(),
         "%s is %s: %s".formatted(now.type(), now.status().text(), now.message()));
+  }
+
+  private synchronized boolean isNoted(String type) {
+    return noted.contains(type);
   }
 
   private synchronized void changedAgain() {

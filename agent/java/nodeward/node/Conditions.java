@@ -8,4 +8,10 @@ public interface Conditions {
    * write to the API server.
    */
   void set(String type, Condition.Status status, String reason, String message);
+
+  /**
+   * As {@link #set}, for a condition whose changes the feature tells by Events and log lines of its
+   * own: it is written and nothing more.
+   */
+  void note(String type, Condition.Status status, String reason, String message);
 }

@@ -260,7 +260,7 @@ final class GateTeller {
   }
 
   private void condition(Status status, String reason, String message) {
-    ports.conditions().set(CONDITION, status, reason, message);
+    ports.conditions().note(CONDITION, status, reason, message);
   }
 
   private SequencedMap<String, String> away(State state) {

@@ -70,6 +70,17 @@ class ConditionBoardTest {
   }
 
   @Test
+  void whatIsNotedIsWrittenAndNotToldASecondTime() throws IOException {
+    node.register();
+
+    board.note(CONNTRACK, Status.TRUE, "SystemPodsMissing", "why");
+    board.pass(time.advance(Duration.ofSeconds(1)));
+
+    assertThat(node.statusPatches).hasSize(1);
+    assertThat(node.events).isEmpty();
+  }
+
+  @Test
   void nothingIsWrittenAgainBeforeTheHeartbeat() throws IOException {
     node.register();
     ok(CONNTRACK);

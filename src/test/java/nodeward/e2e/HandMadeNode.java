@@ -32,26 +32,41 @@ record HandMadeNode(ControlPlane plane, String name) {
             .formatted(name, GATE));
   }
 
-  /** A pod of DaemonSet kube-proxy that is bound to this node. */
+  /** DaemonSet kube-proxy, and a pod of it that is bound to this node. */
   void bindKubeProxy() throws IOException {
+    plane.apply(
+        """
+        apiVersion: apps/v1
+        kind: DaemonSet
+        metadata: {name: kube-proxy, namespace: kube-system}
+        spec:
+          selector: {matchLabels: {app: kube-proxy}}
+          template:
+            metadata: {labels: {app: kube-proxy}}
+            spec:
+              hostNetwork: true
+              tolerations: [{operator: Exists}]
+              containers: [{name: kube-proxy, image: kube-proxy}]
+        """);
+    String uid =
+        plane
+            .get("/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy")
+            .at("/metadata/uid")
+            .asText();
     plane.apply(
         """
         apiVersion: v1
         kind: Pod
         metadata:
-          name: kube-proxy-%s
+          name: kube-proxy-%1$s
           namespace: kube-system
           ownerReferences:
-          - apiVersion: apps/v1
-            kind: DaemonSet
-            name: kube-proxy
-            uid: 7a4c5f0e-6a0f-4b52-9d0f-2f6f1b1f6f10
-            controller: true
+          - {apiVersion: apps/v1, kind: DaemonSet, name: kube-proxy, uid: %2$s, controller: true}
         spec:
           nodeName: %1$s
           containers: [{name: kube-proxy, image: kube-proxy}]
         """
-            .formatted(name));
+            .formatted(name, uid));
   }
 
   /** The status that kubelet reports of it: {@code True} or {@code False}. */

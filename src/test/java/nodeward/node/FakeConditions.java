@@ -13,6 +13,11 @@ public final class FakeConditions implements Conditions {
     stated.add("%s=%s %s: %s".formatted(type, status.text(), reason, message));
   }
 
+  @Override
+  public void note(String type, Condition.Status status, String reason, String message) {
+    set(type, status, reason, message);
+  }
+
   public synchronized List<String> stated() {
     return List.copyOf(stated);
   }
