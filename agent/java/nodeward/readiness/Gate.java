@@ -57,6 +57,8 @@ final class Gate {
     NONE,
     /** The taint goes, the mark comes. */
     OPENED,
+    /** The mark comes to a node from before the agent, which had no taint. */
+    ADOPTED,
     /**
      * An unverified boot has no taint, or not all of it: kubelet did not register the node with it.
      */
@@ -107,11 +109,15 @@ final class Gate {
     }
     SequencedMap<String, String> missing = held(findings);
     SequencedMap<String, String> waiting = settling(findings);
+    boolean fromBefore =
+        node.annotation(Mark.ANNOTATION).isEmpty()
+            && taints.stream().noneMatch(t -> node.hasTaint(t.key()))
+            && up.compareTo(ADOPT_AFTER) > 0;
     if (missing.isEmpty() && waiting.isEmpty()) {
-      return opened(node, mark, instanceId, now);
+      Cause cause = fromBefore ? Cause.ADOPTED : Cause.OPENED;
+      return opened(node, mark, instanceId, now, cause);
     }
-    boolean tainted = taints.stream().anyMatch(t -> node.hasTaint(t.key()));
-    if (node.annotation(Mark.ANNOTATION).isEmpty() && !tainted && up.compareTo(ADOPT_AFTER) > 0) {
+    if (fromBefore) {
       missing.putAll(waiting);
       return Verdict.of(new State.Adopting(missing));
     }
@@ -140,12 +146,12 @@ final class Gate {
         missing.entrySet().stream().map(e -> e.getKey() + " (" + e.getValue() + ")").toList());
   }
 
-  private Verdict opened(NodeView node, Optional<Mark> old, String instanceId, Instant now) {
+  private Verdict opened(
+      NodeView node, Optional<Mark> old, String instanceId, Instant now, Cause cause) {
     var keys = taints.stream().map(Taint::key).toList();
     var mark = new Mark(node.uid(), node.providerId(), boot.id(), instanceId, now.toString(), keys);
     NodeChange change = withoutOwnTaints(node, old).withAnnotation(Mark.ANNOTATION, mark.json());
-    return new Verdict(
-        new State.Open(now, new LinkedHashMap<>()), Cause.OPENED, Optional.of(change));
+    return new Verdict(new State.Open(now, new LinkedHashMap<>()), cause, Optional.of(change));
   }
 
   private static State closed(

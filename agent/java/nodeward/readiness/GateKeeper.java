@@ -136,12 +136,12 @@ public final class GateKeeper implements Component {
     for (int race = 0; race < RACES; race++) {
       if (node.isEmpty()) {
         awaySince = Optional.empty();
-        enter(new State.Unregistered());
+        enter(new State.Unregistered(), Cause.NONE);
         return AT_REST;
       }
       Verdict verdict = judge(node.get(), now);
       if (verdict.change().isEmpty() || !allowed(verdict)) {
-        enter(verdict.state());
+        enter(verdict.state(), Cause.NONE);
         return rest();
       }
       NodeChange change = verdict.change().get();
@@ -149,7 +149,7 @@ public final class GateKeeper implements Component {
         case Changed.Done(NodeView after) -> {
           written = Optional.of(new Written(change.seen().resourceVersion(), after));
           wrote(verdict.cause());
-          enter(verdict.state());
+          enter(verdict.state(), verdict.cause());
           return rest();
         }
         case Changed.Absent() -> node = Optional.empty();
@@ -223,7 +223,7 @@ public final class GateKeeper implements Component {
   private void wrote(Cause cause) throws IOException {
     teller.wrote(cause);
     switch (cause) {
-      case OPENED -> {
+      case OPENED, ADOPTED -> {
         awaySince = Optional.empty();
         // One that was closed again before a restart holds a place that this run has not taken.
         if (config.mode() == Mode.CONTINUOUS) {
@@ -236,10 +236,10 @@ public final class GateKeeper implements Component {
     }
   }
 
-  private void enter(State next) {
+  private void enter(State next, Cause cause) {
     State before = state;
     state = next;
-    teller.entered(before, next, findings, up());
+    teller.entered(before, next, cause, findings, up());
   }
 
   /** How soon to look again without being woken. */

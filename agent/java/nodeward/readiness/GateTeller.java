@@ -100,7 +100,7 @@ final class GateTeller {
                 + " it?",
             ports.nodes().nodeName());
       }
-      case OPENED, TAINT_RETURNED, CLOSED_AGAIN, NONE -> {}
+      case OPENED, ADOPTED, TAINT_RETURNED, CLOSED_AGAIN, NONE -> {}
     }
   }
 
@@ -129,7 +129,8 @@ final class GateTeller {
     }
   }
 
-  void entered(State before, State next, SequencedMap<String, Finding> findings, Duration up) {
+  void entered(
+      State before, State next, Cause cause, SequencedMap<String, Finding> findings, Duration up) {
     note(findings, up);
     giveUp(next, up);
     if (next.equals(before)) {
@@ -142,7 +143,7 @@ final class GateTeller {
       missing.labels(name).set(away.containsKey(name) ? 1 : 0);
     }
     log(before, next, up);
-    tell(before, next, up);
+    tell(before, next, cause, up);
   }
 
   private void log(State before, State next, Duration up) {
@@ -163,7 +164,7 @@ final class GateTeller {
     }
   }
 
-  private void tell(State before, State next, Duration up) {
+  private void tell(State before, State next, Cause cause, Duration up) {
     switch (next) {
       case State.Unknown _, State.Unregistered _ -> {}
       case State.Closed(var why) -> {
@@ -194,23 +195,20 @@ final class GateTeller {
                 ? "system pods were Ready in this boot"
                 : "missing now: " + Gate.words(why));
         if (!(before instanceof State.Open)) {
-          opened(before, since, up);
+          opened(cause, since, up);
         }
       }
     }
   }
 
-  private void opened(State before, Instant since, Duration up) {
+  private void opened(Cause cause, Instant since, Duration up) {
     saidFull = false;
-    if (before instanceof State.Unknown || before instanceof State.Unregistered) {
-      // An agent that was restarted finds the gate as its earlier run has left it.
+    if (cause != Cause.OPENED) {
+      // Adopted, or left open by an earlier run of the agent: neither is news.
       launch.ifPresent(watch -> watch.restored(since));
       return;
     }
     launch.ifPresent(LaunchWatch::opened);
-    if (before instanceof State.Adopting) {
-      return;
-    }
     openAfter.observe(up.toMillis() / 1000.0);
     var times = new ArrayList<String>();
     for (String name : GateKeeper.names(config)) {

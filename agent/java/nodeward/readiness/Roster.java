@@ -43,6 +43,7 @@ final class Roster {
   private final RandomGenerator random = RandomGenerator.getDefault();
   private final Map<String, Known> known = new HashMap<>();
   private final Map<String, Long> readAgainAt = new HashMap<>();
+  private final Map<String, Long> readAt = new HashMap<>();
   private final Set<String> warned = new HashSet<>();
   private Map<String, Long> readySince = Map.of();
   private Set<String> down = Set.of();
@@ -61,7 +62,7 @@ final class Roster {
     Seen seen = watch(pods);
     var findings = new LinkedHashMap<String, Finding>();
     for (Requirement requirement : requirements) {
-      Known sets = known(requirement);
+      Known sets = known(requirement, pods);
       Finding finding = requirement.judge(sets, node, pods, seen);
       findings.put(requirement.name(), proven(requirement, finding));
     }
@@ -79,28 +80,48 @@ final class Roster {
     return finding;
   }
 
-  private Known known(Requirement requirement) {
+  private Known known(Requirement requirement, List<Pod> pods) {
     String name = requirement.name();
     long now = time.nanos();
     Long due = readAgainAt.get(name);
-    if (due != null && now - due < 0) {
+    if (due != null && now - due < 0 && !isOutdated(requirement, pods, now)) {
       return known.getOrDefault(name, new Known.Unread("not read yet"));
     }
     try {
       Known read = read(requirement.config());
       known.put(name, read);
       readAgainAt.put(name, now + jittered(FRESH));
+      readAt.put(name, now);
       if (read instanceof Known.Found(var sets)) {
         sets.forEach(this::warnUnlessTolerant);
       }
     } catch (IOException e) {
       readAgainAt.put(name, now + jittered(AFTER_FAILURE));
+      readAt.put(name, now);
       log.debug("gate: daemonset={} not read why=\"{}\"", name, e.getMessage());
       if (!(known.get(name) instanceof Known.Found)) {
         known.put(name, new Known.Unread("DaemonSet not read: " + e.getMessage()));
       }
     }
     return known.get(name);
+  }
+
+  /**
+   * A pod of a DaemonSet of this name that is none of those known tells that it is new, or was made
+   * anew.
+   */
+  private boolean isOutdated(Requirement requirement, List<Pod> pods, long now) {
+    Config.Gate.Require require = requirement.config();
+    Set<String> uids =
+        known.get(requirement.name()) instanceof Known.Found(var sets)
+            ? sets.stream().map(DaemonSetView::uid).collect(Collectors.toSet())
+            : Set.of();
+    return now - readAt.getOrDefault(requirement.name(), now) >= AFTER_FAILURE.toNanos()
+        && pods.stream()
+            .filter(pod -> pod.namespace().equals(require.namespace()) && pod.ofDaemonSet())
+            .filter(pod -> !pod.terminating())
+            .flatMap(pod -> pod.controller().stream())
+            .anyMatch(o -> o.name().equals(require.daemonSet()) && !uids.contains(o.uid()));
   }
 
   private Known read(Config.Gate.Require require) throws IOException {

@@ -164,7 +164,7 @@ final class MainJobE2eTest {
                             pod.at("/status/conditions/0/reason").asText().equals("Unschedulable")
                                 && pod.at("/spec/nodeName").isMissingNode()));
     assertThat(agent.part("gate").at("/missing/kube-system~1kube-proxy").asText())
-        .isEqualTo("no pod yet");
+        .isEqualTo("no such DaemonSet in the cluster");
     // The kubelet gave the Node its taint: until here the agent has written nothing to it.
     assertThat(nodeWrites()).isZero();
 

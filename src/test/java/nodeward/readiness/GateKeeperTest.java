@@ -196,6 +196,48 @@ class GateKeeperTest {
   }
 
   @Test
+  void aPodOfADaemonSetThatIsNotKnownYetHasItReadAgain() throws IOException {
+    sets.sets.clear();
+    node.register(OURS);
+    pass();
+    assertThat(keeper.status().get("missing").toString()).contains("no such DaemonSet");
+
+    sets.sets.put("kube-proxy", TestGate.everywhere("kube-proxy"));
+    node.put(ready());
+    time.advance(Duration.ofSeconds(5));
+    pass();
+
+    assertThat(keeper.status()).containsEntry("state", "open");
+    assertThat(sets.reads).hasSize(2);
+  }
+
+  @Test
+  void aGateThatOpensAtTheFirstLookIsToldToo() throws IOException {
+    node.register(OURS);
+    node.put(ready());
+
+    pass();
+
+    assertThat(node.events)
+        .containsExactly(
+            "Normal NodeGateOpened Workloads may come, 0 s after boot: kube-system/kube-proxy 0 s");
+  }
+
+  @Test
+  void anAdoptedNodeIsMarkedWithoutAWord() throws IOException {
+    node.register(FOREIGN);
+    time.advance(Gate.ADOPT_AFTER.plusSeconds(1));
+    node.put(ready());
+    keeper = keeper(TestGate.config(OURS));
+
+    pass();
+
+    assertThat(keeper.status()).containsEntry("state", "open");
+    assertThat(node.current().orElseThrow().taints()).containsExactly(FOREIGN);
+    assertThat(node.events).isEmpty();
+  }
+
+  @Test
   void aLabelThatMakesADaemonSetIneligibleIsSeenAtOnce() throws IOException {
     sets.sets.put("kube-proxy", onlyWith("role", "worker"));
     node.register(OURS);
