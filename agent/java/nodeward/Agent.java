@@ -101,7 +101,11 @@ public final class Agent implements StatusSource, AutoCloseable {
         new ConditionBoard(
             node, events, config.conditions(), registry, time, RandomGenerator.getDefault());
 
-    var instance = new InstanceFacts(imds, config.metadata().baseRoleArn());
+    var instance =
+        new InstanceFacts(
+            imds,
+            config.metadata().enabled() ? InstanceFacts.Base.NEEDED : InstanceFacts.Base.NOT_NEEDED,
+            config.metadata().baseRoleArn());
 
     parts.addAll(List.of(kube, node, pods, events, board, instance));
     if (config.conntrack().enabled()) {

@@ -16,15 +16,23 @@ import nodeward.metadata.BaseRole;
  * it is known: its id, and the base of role names where the configuration does not give it.
  */
 public final class InstanceFacts implements BaseRole, Component {
+  /** Whether role names need a base. */
+  public enum Base {
+    NEEDED,
+    NOT_NEEDED
+  }
+
   private final Imds imds;
+  private final Base base;
   private final Loop loop = new Loop("instance", this::pass);
   // Written by the loop's thread, or once by the constructor; read by others.
   private volatile Optional<String> arn;
   private volatile String instanceId = "";
 
   /** {@code baseRoleArn} is empty when the instance profile is to tell it. */
-  public InstanceFacts(Imds imds, String baseRoleArn) {
+  public InstanceFacts(Imds imds, Base base, String baseRoleArn) {
     this.imds = imds;
+    this.base = base;
     this.arn = baseRoleArn.isEmpty() ? Optional.empty() : Optional.of(slashed(baseRoleArn));
   }
 
@@ -48,9 +56,10 @@ public final class InstanceFacts implements BaseRole, Component {
     return instanceId;
   }
 
+  /** The id is a second witness of the gate: without it nothing is amiss. */
   @Override
   public Health health() {
-    return loop.health();
+    return arn.isPresent() || base == Base.NOT_NEEDED ? Health.healthy() : loop.health();
   }
 
   @Override
@@ -72,10 +81,10 @@ public final class InstanceFacts implements BaseRole, Component {
     if (instanceId.isEmpty()) {
       instanceId = imds.instanceId();
     }
-    if (arn.isEmpty()) {
+    if (arn.isEmpty() && base == Base.NEEDED) {
       arn = imds.baseRoleArn();
     }
-    if (arn.isEmpty()) {
+    if (arn.isEmpty() && base == Base.NEEDED) {
       throw new IOException(
           "the instance has no instance profile: give metadata.baseRoleArn, or roles as full ARNs");
     }

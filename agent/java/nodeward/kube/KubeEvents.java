@@ -271,7 +271,10 @@ public final class KubeEvents implements NodeEvents, Component {
   private void done(Told told) {
     lock.lock();
     try {
-      queue.removeFirstOccurrence(told);
+      if (!queue.removeFirstOccurrence(told)) {
+        // It was dropped while it was on its way, and has arrived.
+        dropped--;
+      }
       if (queue.isEmpty()) {
         emptied.signalAll();
       }

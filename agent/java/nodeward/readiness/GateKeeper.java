@@ -96,7 +96,7 @@ public final class GateKeeper implements Component {
     this.gate = new Gate(config, boot);
     this.roster = new Roster(config, boot, ports, time);
     this.contest = new Contest(ports.nodes(), ports.events(), time);
-    this.teller = new GateTeller(config, ports, launch, registry);
+    this.teller = new GateTeller(config, ports, launch, registry, time);
     this.loop = new Loop(name(), this::pass, new Backoff(Duration.ofMillis(250), RETRY), time);
   }
 

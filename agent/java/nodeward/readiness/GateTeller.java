@@ -12,7 +12,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.SequencedMap;
+import nodeward.component.Time;
 import nodeward.config.Config;
 import nodeward.node.Condition.Status;
 import nodeward.node.NodeEvents;
@@ -34,6 +36,7 @@ final class GateTeller {
   private final Config.Gate config;
   private final GateKeeper.Ports ports;
   private final Optional<LaunchWatch> launch;
+  private final Time time;
   private final Gauge open;
   private final Gauge missing;
   private final Gauge readyAfter;
@@ -45,13 +48,16 @@ final class GateTeller {
   private String malformed = "";
   private boolean saidFull;
   private boolean saidGivenUp;
+  private OptionalLong closedSince = OptionalLong.empty();
 
   GateTeller(
       Config.Gate config,
       GateKeeper.Ports ports,
       Optional<LaunchWatch> launch,
-      CollectorRegistry registry) {
+      CollectorRegistry registry,
+      Time time) {
     this.config = config;
+    this.time = time;
     this.ports = ports;
     this.launch = launch;
     this.open = Gauge.build("nodeward_gate_open", "1 while the gate is open.").register(registry);
@@ -132,7 +138,7 @@ final class GateTeller {
   void entered(
       State before, State next, Cause cause, SequencedMap<String, Finding> findings, Duration up) {
     note(findings, up);
-    giveUp(next, up);
+    giveUp(next);
     if (next.equals(before)) {
       return;
     }
@@ -238,9 +244,19 @@ final class GateTeller {
         });
   }
 
-  private void giveUp(State next, Duration up) {
+  /**
+   * Counted from when this run of the agent first saw the gate closed, by the clock that never
+   * jumps.
+   */
+  private void giveUp(State next) {
     boolean closed = next instanceof State.Closed || next instanceof State.Settling;
-    boolean late = closed && up.compareTo(config.giveUpAfter()) > 0;
+    if (!closed) {
+      closedSince = OptionalLong.empty();
+    } else if (closedSince.isEmpty()) {
+      closedSince = OptionalLong.of(time.nanos());
+    }
+    boolean late =
+        closed && time.nanos() - closedSince.getAsLong() > config.giveUpAfter().toNanos();
     givenUp.set(late ? 1 : 0);
     if (late && !saidGivenUp) {
       saidGivenUp = true;
@@ -251,7 +267,8 @@ final class GateTeller {
           .tell(
               NodeEvents.Type.WARNING,
               "NodeGateGivenUp",
-              "Still closed %d s after boot, waiting for %s".formatted(up.toSeconds(), why));
+              "Still closed after %d s, waiting for %s"
+                  .formatted(config.giveUpAfter().toSeconds(), why));
       launch.ifPresent(
           config.launchHook().abandon() ? LaunchWatch::abandoned : LaunchWatch::givenUp);
     }
@@ -281,8 +298,8 @@ final class GateTeller {
   static SequencedMap<String, Object> status(State state, SequencedMap<String, Finding> findings) {
     var status = new LinkedHashMap<String, Object>();
     switch (state) {
-      case State.Unknown _ -> status.put("state", "unknown, the watches are not in sync");
-      case State.Unregistered _ -> status.put("state", "the node is not registered");
+      case State.Unknown _ -> status.put("state", "unknown");
+      case State.Unregistered _ -> status.put("state", "unregistered");
       case State.Closed(var why) -> {
         status.put("state", "closed");
         status.put("missing", why);

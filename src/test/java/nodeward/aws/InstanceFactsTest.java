@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
 import java.time.Instant;
+import nodeward.aws.InstanceFacts.Base;
 import nodeward.component.Loop;
 import nodeward.component.Time;
 import org.junit.jupiter.api.AfterEach;
@@ -29,7 +30,7 @@ class InstanceFactsTest {
 
   @Test
   void readsWhatIsNotKnownAndThenRests() throws IOException {
-    var facts = new InstanceFacts(imds, "");
+    var facts = new InstanceFacts(imds, Base.NEEDED, "");
     assertThat(facts.instanceId()).isEmpty();
     assertThat(facts.arn()).isEmpty();
 
@@ -41,7 +42,7 @@ class InstanceFactsTest {
 
   @Test
   void aConfiguredBaseIsNotAskedFor() throws IOException {
-    var facts = new InstanceFacts(imds, "arn:aws-cn:iam::210987654321:role/path");
+    var facts = new InstanceFacts(imds, Base.NEEDED, "arn:aws-cn:iam::210987654321:role/path");
     facts.pass(Instant.EPOCH);
 
     assertThat(facts.arn()).contains("arn:aws-cn:iam::210987654321:role/path/");
@@ -51,16 +52,27 @@ class InstanceFactsTest {
   @Test
   void withoutAnInstanceProfileTheIdIsKnownAndTheRemedyTold() {
     fake.noInstanceProfile();
-    var facts = new InstanceFacts(imds, "");
+    var facts = new InstanceFacts(imds, Base.NEEDED, "");
 
     assertThatThrownBy(() -> facts.pass(Instant.EPOCH)).hasMessageContaining("baseRoleArn");
     assertThat(facts.instanceId()).isEqualTo(FakeImds.INSTANCE_ID);
   }
 
   @Test
+  void whereNoRoleIsServedMissingMetadataIsNoTrouble() {
+    fake.fail("", FakeImds.Fault.FORBIDDEN);
+    var facts = new InstanceFacts(imds, Base.NOT_NEEDED, "");
+
+    assertThatThrownBy(() -> facts.pass(Instant.EPOCH)).isInstanceOf(IOException.class);
+
+    assertThat(facts.health().isHealthy()).isTrue();
+    assertThat(fake.requests(FakeImds.INFO)).isZero();
+  }
+
+  @Test
   void silentMetadataIsTriedAgain() throws IOException {
     fake.fail("", FakeImds.Fault.BUSY, 2);
-    var facts = new InstanceFacts(imds, "");
+    var facts = new InstanceFacts(imds, Base.NEEDED, "");
     assertThatThrownBy(() -> facts.pass(Instant.EPOCH)).isInstanceOf(IOException.class);
 
     fake.recover();

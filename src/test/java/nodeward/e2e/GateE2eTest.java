@@ -229,6 +229,8 @@ final class GateE2eTest {
 
   private void awaitMoreFailures() throws IOException {
     String failures = "nodeward_kube_requests_total{verb=\"get\",code=\"none\",}";
+    agent.await(
+        "a failure is counted", SOON, () -> agent.page("/metrics").body().contains(failures));
     double before = agent.metric(failures);
     agent.await("several tries more", SOON, () -> agent.metric(failures) > before + 5);
   }
