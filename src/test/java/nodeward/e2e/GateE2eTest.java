@@ -228,7 +228,7 @@ final class GateE2eTest {
   }
 
   private void awaitMoreFailures() throws IOException {
-    String failures = "nodeward_kube_requests_total{verb=\"get\",code=\"none\",}";
+    String failures = "nodeward_kube_requests_total{verb=\"list\",code=\"none\",}";
     agent.await(
         "a failure is counted", SOON, () -> agent.page("/metrics").body().contains(failures));
     double before = agent.metric(failures);
