@@ -24,7 +24,8 @@ import org.slf4j.LoggerFactory;
  * One list and watch of the API server, kept up for the agent's whole life by a fabric8 informer
  * and stored as our records. Whatever stands in its way (no kubeconfig, no API server, no
  * permission, a dead connection) is tried again without end; the first failure of a series is told
- * once, its end too. Listeners run on the informer's thread.
+ * once, its end too. Listeners are called on a thread of the informer for each change, and once
+ * more when the watch has become connected: what they look at may depend on that.
  *
  * @param <T> the type of the API
  * @param <V> what is kept of it
@@ -32,6 +33,7 @@ import org.slf4j.LoggerFactory;
 final class Watch<T extends HasMetadata, V> implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(Watch.class);
   private static final int REASONS_REMEMBERED = 8;
+  private static final Duration HANDSHAKE_CHECK = Duration.ofMillis(20);
 
   private final String resource;
   private final KubeClient kube;
@@ -55,7 +57,7 @@ final class Watch<T extends HasMetadata, V> implements AutoCloseable {
     this.kube = kube;
     this.selection = selection;
     this.store = new ViewStore<>(empty, view);
-    this.starter = new Loop("watch-" + resource, this::open);
+    this.starter = new Loop("watch-" + resource, this::pass);
   }
 
   void start() {
@@ -97,8 +99,23 @@ final class Watch<T extends HasMetadata, V> implements AutoCloseable {
     informer.ifPresent(SharedIndexInformer::stop);
   }
 
-  /** Waits only for credentials: from there on the informer tries again by itself. */
-  private Duration open(Instant now) throws IOException {
+  /**
+   * Waits only for credentials: from there on the informer tries again by itself, and this tells
+   * the listeners when it has come through. The list comes before the watch, so that without it
+   * they would look too early, and not again until the next change.
+   */
+  private Duration pass(Instant now) throws IOException {
+    if (informer.isEmpty()) {
+      open();
+    }
+    if (watching()) {
+      tellListeners();
+      return Loop.UNTIL_WOKEN;
+    }
+    return series.current().isEmpty() ? HANDSHAKE_CHECK : Loop.UNTIL_WOKEN;
+  }
+
+  private void open() throws IOException {
     SharedIndexInformer<T> opened =
         selection
             .apply(kube.client())
@@ -113,7 +130,6 @@ final class Watch<T extends HasMetadata, V> implements AutoCloseable {
     informer = Optional.of(opened);
     // Its failures come through the exception handler; this one would only repeat the first.
     var _ = opened.start();
-    return Loop.UNTIL_WOKEN;
   }
 
   private void tellListeners() {
@@ -178,6 +194,7 @@ final class Watch<T extends HasMetadata, V> implements AutoCloseable {
       }
       last = "";
       told.clear();
+      starter.wake();
     }
 
     synchronized String current() {

@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import nodeward.node.Pod;
 import org.junit.jupiter.api.AfterEach;
@@ -80,6 +81,22 @@ class WatchTest {
       Await.until("the node is seen", () -> node.watching() && node.current().isPresent());
       node.close();
     }
+  }
+
+  @Test
+  void listenersLookAgainOnceTheWatchIsConnected() {
+    scene.putNode();
+    var seenConnected = new AtomicBoolean();
+    scene.node.onChange(() -> seenConnected.compareAndSet(false, scene.node.watching()));
+    // The list is there long before the watch.
+    scene.api.delay(Duration.ofMillis(150));
+
+    scene.node.start();
+
+    Await.until("a listener finds the watch connected", seenConnected::get);
+    seenConnected.set(false);
+    scene.api.forgetHistory();
+    Await.until("it does so after a new list, too", seenConnected::get);
   }
 
   @Test
