@@ -8,6 +8,11 @@ MVN := mvn -B -q -ntp
 JAVA25 ?= $(shell for d in "$${JAVA_HOME:-}" /usr/lib/jvm/*25* /usr/lib/jvm/* /opt/*25* /Library/Java/JavaVirtualMachines/*25*/Contents/Home; do \
 	[ -x "$$d/bin/javac" ] && "$$d/bin/javac" -version 2>&1 | grep -q '^javac 25' && echo "$$d" && break; done)
 SCENARIO ?= tour
+AREA ?= all
+AOT := target/agent/lib/nodeward.aot
+# A class of the test tree, with what the bench's own socket calls need.
+BENCH_RUN = "$(JAVA25)/bin/java" -Xmx512m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC --enable-native-access=ALL-UNNAMED \
+	--sun-misc-unsafe-memory-access=allow -cp "target/test-classes:target/classes:$$(cat target/test.classpath)"
 GJF := com.google.googlejavaformat:google-java-format:1.34.1:jar:all-deps
 GJF_JAR := target/tools/google-java-format-1.34.1-all-deps.jar
 GJF_RUN = "$(JAVA25)/bin/java" $(foreach p,api code file parser tree util,--add-exports=jdk.compiler/com.sun.tools.javac.$(p)=ALL-UNNAMED) -jar $(GJF_JAR)
@@ -25,15 +30,29 @@ tools:
 .PHONY: build
 build: tools ## build the agent into target/agent (bin/agent and its jars)
 	$(MVN) package -DskipTests -Dmaven.test.skip=true
-	install -D -m 0755 agent/bin/agent target/agent/bin/agent
+	install -p -D -m 0755 agent/bin/agent target/agent/bin/agent
+
+.PHONY: packaged
+packaged: tools
+	$(MVN) package -DskipTests dependency:build-classpath -Dmdep.includeScope=test -Dmdep.outputFile=target/test.classpath
+	@install -p -D -m 0755 agent/bin/agent target/agent/bin/agent
 
 .PHONY: run
-run: tools ## run the agent on a simulated node: SCENARIO=tour boot spot asg-terminate maintenance reboot runtime-hang
-	$(MVN) package -DskipTests dependency:build-classpath -Dmdep.includeScope=test -Dmdep.outputFile=target/test.classpath
-	@install -D -m 0755 agent/bin/agent target/agent/bin/agent
+run: packaged ## run the agent on a simulated node: SCENARIO=tour boot spot asg-terminate maintenance reboot runtime-hang
 	@JAVA_HOME="$(JAVA25)" "$(JAVA25)/bin/java" -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC \
 		-cp "target/test-classes:target/classes:$$(cat target/test.classpath)" \
 		nodeward.simulator.Simulator target/agent/bin/agent target/run $(SCENARIO)
+
+.PHONY: aot
+aot: packaged ## train the agent on the simulated node for a faster start (half a minute)
+	@[ $(AOT) -nt target/agent/lib/nodeward.jar ] && [ $(AOT) -nt target/agent/bin/agent ] || \
+		JAVA_HOME="$(JAVA25)" $(BENCH_RUN) nodeward.bench.Training target/agent/bin/agent target/aot $(AOT)
+
+.PHONY: bench
+bench: aot ## measure the agent beside its targets and, where Go is found, its peers: AREA=footprint
+	@peers=; if command -v go >/dev/null; then peers=$$(src/test/cluster/peers/build); \
+		else echo "bench: go is not installed: no peer is measured (package golang)" >&2; fi; \
+	JAVA_HOME="$(JAVA25)" $(BENCH_RUN) nodeward.bench.Bench target/agent/bin/agent target/bench "$${peers:-target/no-peers}" $(AREA)
 
 .PHONY: test
 test: tools ## unit and component tests

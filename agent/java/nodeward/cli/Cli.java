@@ -2,7 +2,10 @@ package nodeward.cli;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.util.LinkedHashMap;
 import java.util.Properties;
+import java.util.SequencedMap;
+import java.util.function.Supplier;
 import nodeward.config.ConfigException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -17,30 +20,42 @@ import picocli.CommandLine.IVersionProvider;
     description = "Guards a Kubernetes node on AWS through its whole life.",
     versionProvider = Cli.Version.class,
     mixinStandardHelpOptions = true,
-    synopsisSubcommandLabel = "COMMAND",
-    subcommands = {
-      RunCommand.class,
-      StatusCommand.class,
-      DrainCommand.class,
-      CordonCommand.class,
-      UncordonCommand.class,
-      CheckConfigCommand.class,
-      CompletionCommand.class,
-      VersionCommand.class
-    })
+    synopsisSubcommandLabel = "COMMAND")
 public final class Cli {
   static final int FAILED = 1;
   static final int WRONG = 2;
+
+  private static final SequencedMap<String, Supplier<Object>> COMMANDS = new LinkedHashMap<>();
+
+  static {
+    COMMANDS.put("run", RunCommand::new);
+    COMMANDS.put("status", StatusCommand::new);
+    COMMANDS.put("drain", DrainCommand::new);
+    COMMANDS.put("cordon", CordonCommand::new);
+    COMMANDS.put("uncordon", UncordonCommand::new);
+    COMMANDS.put("check-config", CheckConfigCommand::new);
+    COMMANDS.put("completion", CompletionCommand::new);
+    COMMANDS.put("version", VersionCommand::new);
+  }
 
   private Cli() {}
 
   /** Runs one command and returns its exit code. */
   public static int run(String... args) {
-    return commandLine().execute(args);
+    return commandLine(args).execute(args);
   }
 
-  static CommandLine commandLine() {
+  /** With the command that is named, else with all: each that is read makes the start longer. */
+  static CommandLine commandLine(String... args) {
     var line = new CommandLine(new Cli());
+    String named = args.length == 0 ? "" : args[0];
+    boolean alone = COMMANDS.containsKey(named) && !named.equals("completion");
+    COMMANDS.forEach(
+        (name, command) -> {
+          if (!alone || name.equals(named)) {
+            line.addSubcommand(name, command.get());
+          }
+        });
     line.setExecutionExceptionHandler(
         (e, command, parsed) -> {
           switch (e) {

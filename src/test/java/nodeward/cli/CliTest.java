@@ -64,8 +64,14 @@ class CliTest {
         .allSatisfy(command -> assertThat(out.toString()).contains(command));
   }
 
+  @Test
+  void aNamedCommandIsReadAlone() {
+    assertThat(Cli.commandLine("run", "--help").getSubcommands()).containsOnlyKeys("run");
+    assertThat(Cli.commandLine("--help").getSubcommands()).containsKeys("run", "drain", "version");
+  }
+
   private int run(String... args) {
-    var line = Cli.commandLine();
+    var line = Cli.commandLine(args);
     line.setOut(new PrintWriter(out, true));
     line.setErr(new PrintWriter(err, true));
     return line.execute(args);

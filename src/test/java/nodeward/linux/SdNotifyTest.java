@@ -4,8 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashMap;
@@ -35,7 +33,7 @@ class SdNotifyTest {
   }
 
   private static void hearsEveryStateOn(String name) throws IOException {
-    try (var systemd = new Listener(name)) {
+    try (var systemd = new NotifySocket(name)) {
       SdNotify notify = SdNotify.from(Map.of("NOTIFY_SOCKET", name), OWN);
 
       notify.ready();
@@ -95,27 +93,5 @@ class SdNotifyTest {
     assertThat(SdNotify.address("@x")).containsExactly(1, 0, 0, 'x');
     assertThatThrownBy(() -> SdNotify.address("/" + "x".repeat(107)))
         .hasMessageContaining("longer than a Unix socket's");
-  }
-
-  /** systemd's end of the datagram socket. */
-  private static final class Listener implements AutoCloseable {
-    private final int fd = LibC.socket(LibC.AF_UNIX, LibC.SOCK_DGRAM, 0);
-    private final ByteBuffer buffer = ByteBuffer.allocateDirect(4096);
-
-    Listener(String name) throws IOException {
-      LibC.bind(fd, SdNotify.address(name));
-      LibC.setsockopt(
-          fd, LibC.SOL_SOCKET, LibC.SO_RCVTIMEO, Netlink.timeval(Duration.ofSeconds(10)));
-    }
-
-    String heard() throws IOException {
-      LibC.recv(fd, buffer);
-      return StandardCharsets.UTF_8.decode(buffer).toString();
-    }
-
-    @Override
-    public void close() {
-      LibC.close(fd);
-    }
   }
 }

@@ -21,7 +21,7 @@ import nodeward.kube.FakeApiServer;
  * time. Pods have addresses of the loopback range, so that they can ask for credentials from where
  * they live.
  */
-final class SimulatedKubelet implements AutoCloseable {
+public final class SimulatedKubelet implements AutoCloseable {
   /** A workload's pod: what it is, whether it has a role, and how long it takes to stop. */
   record Workload(String namespace, String name, String role, Duration stop) {
     String fullName() {
@@ -49,7 +49,7 @@ final class SimulatedKubelet implements AutoCloseable {
   }
 
   /** Creates the Node with the gate taint, and another agent's taint that is none of ours. */
-  void register(String bootId, String instanceId) {
+  public void register(String bootId, String instanceId) {
     api.put(
         """
         apiVersion: v1
@@ -102,7 +102,7 @@ final class SimulatedKubelet implements AutoCloseable {
   }
 
   /** A pod of a DaemonSet in kube-system that becomes Ready after this time. */
-  void daemonPod(String daemonSet, Duration untilReady) {
+  public void daemonPod(String daemonSet, Duration untilReady) {
     String owner =
         api.get("daemonsets", "kube-system", daemonSet)
             .map(set -> set.path("metadata").path("uid").asText())

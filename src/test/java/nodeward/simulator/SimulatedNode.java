@@ -22,7 +22,6 @@ import java.time.Instant;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import nodeward.aws.FakeAutoScaling;
 import nodeward.aws.FakeImds;
 import nodeward.aws.FakeSts;
@@ -36,24 +35,24 @@ import nodeward.linux.FakeUnixServer;
  * its own whose configuration points at them. Needs no root; leaves nothing behind but the agent's
  * log.
  */
-final class SimulatedNode implements AutoCloseable {
-  static final String NAME = "ip-10-0-1-17";
-  static final String GROUP = "workers";
+public final class SimulatedNode implements AutoCloseable {
+  public static final String NAME = "ip-10-0-1-17";
+  public static final String GROUP = "workers";
   static final String HOOK = "drain";
 
   /** The status line and the body of an answer. */
-  record Answer(int code, String body) {}
+  public record Answer(int code, String body) {}
 
   private static final JsonMapper JSON = JsonMapper.builder().build();
   private static final Duration LIMIT = Duration.ofSeconds(3);
 
-  final FakeApiServer api;
-  final FakeImds imds;
-  final FakeSts sts;
-  final FakeAutoScaling autoScaling;
+  public final FakeApiServer api;
+  public final FakeImds imds;
+  public final FakeSts sts;
+  public final FakeAutoScaling autoScaling;
   final FakeUnixServer docker;
   final FakeUnixServer containerd;
-  final SimulatedKubelet kubelet;
+  public final SimulatedKubelet kubelet;
 
   private final Path dir;
   private final Path sockets;
@@ -66,7 +65,7 @@ final class SimulatedNode implements AutoCloseable {
   private int boots;
 
   /** Starts everything but the agent. {@code command} is how the agent is run. */
-  SimulatedNode(Path dir, List<String> command) throws IOException {
+  public SimulatedNode(Path dir, List<String> command) throws IOException {
     this.dir = dir;
     this.command = command;
     this.log = dir.resolve("agent.log");
@@ -139,7 +138,7 @@ final class SimulatedNode implements AutoCloseable {
   // --- the machine
 
   /** A new boot of the kernel: another boot id, and the clock of its uptime begins anew. */
-  String powerOn() throws IOException {
+  public String powerOn() throws IOException {
     boots++;
     String bootId = "5a3c1b2e-0000-4000-8000-%012d".formatted(boots);
     proc.write("sys/kernel/random/boot_id", bootId + "\n");
@@ -151,23 +150,34 @@ final class SimulatedNode implements AutoCloseable {
 
   /** Starts the agent as a process of its own. */
   long startAgent() throws IOException {
+    return startAgent(Map.of());
+  }
+
+  /** As {@link #startAgent()}, with more in its environment. */
+  public long startAgent(Map<String, String> environment) throws IOException {
     var all = new java.util.ArrayList<>(command);
     all.addAll(List.of("run", "--config", dir.resolve("config.yaml").toString()));
     var builder = new ProcessBuilder(all).redirectErrorStream(true);
     builder.redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()));
     builder.environment().keySet().removeIf(name -> name.startsWith("NODEWARD_"));
+    builder.environment().putAll(environment);
     agent = builder.start();
     return agent.pid();
   }
 
-  boolean agentRuns() {
+  public boolean agentRuns() {
     return agent != null && agent.isAlive();
   }
 
   /** Asks the agent to stop, as systemd does, and returns its exit code. */
-  int stopAgent() throws InterruptedException {
+  public int stopAgent() throws InterruptedException {
+    return stopAgent(Duration.ofSeconds(15));
+  }
+
+  /** As {@link #stopAgent()}; -1 is an agent that was killed after this time. */
+  public int stopAgent(Duration limit) throws InterruptedException {
     agent.destroy();
-    if (!agent.waitFor(15, TimeUnit.SECONDS)) {
+    if (!agent.waitFor(limit)) {
       agent.destroyForcibly();
       agent.waitFor();
       return -1;
@@ -187,7 +197,7 @@ final class SimulatedNode implements AutoCloseable {
     return "http://127.0.0.1:" + adminPort + "/";
   }
 
-  Path log() {
+  public Path log() {
     return log;
   }
 
@@ -210,7 +220,7 @@ final class SimulatedNode implements AutoCloseable {
   }
 
   /** A page of the agent's admin address. */
-  Answer get(String path) throws IOException {
+  public Answer get(String path) throws IOException {
     var connection =
         (HttpURLConnection) URI.create(statusPage() + path.substring(1)).toURL().openConnection();
     connection.setConnectTimeout((int) LIMIT.toMillis());
@@ -225,7 +235,7 @@ final class SimulatedNode implements AutoCloseable {
     return api.get("nodes", "", NAME).orElseGet(JSON::missingNode);
   }
 
-  List<String> taints() {
+  public List<String> taints() {
     var taints = new java.util.ArrayList<String>();
     for (JsonNode taint : node().path("spec").path("taints")) {
       String value = taint.path("value").asText();
@@ -253,15 +263,18 @@ final class SimulatedNode implements AutoCloseable {
 
   // --- what a pod does
 
+  /** Where pods' requests to instance metadata arrive. */
+  public InetSocketAddress proxy() {
+    return new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), proxyPort);
+  }
+
   /** A request from a pod's own address to instance metadata, as an SDK sends it. */
   Answer fromPod(String address, String method, String path, Map<String, String> headers)
       throws IOException {
     try (var socket = new Socket()) {
       socket.setSoTimeout((int) LIMIT.toMillis());
       socket.bind(new InetSocketAddress(InetAddress.ofLiteral(address), 0));
-      socket.connect(
-          new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), proxyPort),
-          (int) LIMIT.toMillis());
+      socket.connect(proxy(), (int) LIMIT.toMillis());
       var request = new StringBuilder(method + " " + path + " HTTP/1.1\r\n");
       request.append("Host: 169.254.169.254\r\nConnection: close\r\n");
       headers.forEach((name, value) -> request.append(name + ": " + value + "\r\n"));
@@ -312,7 +325,7 @@ final class SimulatedNode implements AutoCloseable {
   }
 
   /** Removes the directory with all it holds. */
-  static void delete(Path dir) throws IOException {
+  public static void delete(Path dir) throws IOException {
     if (Files.exists(dir)) {
       try (var paths = Files.walk(dir)) {
         paths.sorted(Comparator.reverseOrder()).map(Path::toFile).forEach(File::delete);
