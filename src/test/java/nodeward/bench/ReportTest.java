@@ -45,8 +45,7 @@ class ReportTest {
       var keys = new ArrayList<String>();
       figure.fieldNames().forEachRemaining(keys::add);
       assertThat(keys)
-          .containsExactly(
-              "area", "name", "value", "unit", "target", "met", "peer", "peerValue");
+          .containsExactly("area", "name", "value", "unit", "target", "met", "peer", "peerValue");
     }
     assertThat(json.get(0).get("met").asBoolean(true)).isFalse();
     assertThat(json.get(1).get("value").isNull()).isTrue();
