@@ -104,8 +104,10 @@ final class IdleE2eTest {
     agent.await(
         "both conditions are on the Node",
         SOON,
-        () -> Stream.of("ConntrackPressure", "ContainerRuntimeUnhealthy").allMatch(this::has));
+        () -> Stream.of("ConntrackPressure", "ContainerRuntimeUnhealthy").allMatch(this::isKnown));
     agent.await("ready", SOON, agent::isReady);
+    agent.await(
+        "the open gate is in its condition", SOON, () -> is("ReadinessGateClosed", "False"));
     agent.await("the gate's Event is sent", SOON, () -> events().contains("NodeGateOpened"));
 
     Instant from = Instant.now();
@@ -146,16 +148,24 @@ final class IdleE2eTest {
     return plane.get("/api/v1/namespaces/default/events").toString();
   }
 
-  private boolean has(String type) {
+  private boolean isKnown(String type) {
+    return !status(type).isEmpty();
+  }
+
+  private boolean is(String type, String status) {
+    return status(type).equals(status);
+  }
+
+  private String status(String type) {
     try {
       for (JsonNode condition : node.read().at("/status/conditions")) {
         if (condition.path("type").asText().equals(type)) {
-          return true;
+          return condition.path("status").asText();
         }
       }
-      return false;
+      return "";
     } catch (IOException e) {
-      return false;
+      return "";
     }
   }
 }
