@@ -22,6 +22,7 @@ import nodeward.config.Config;
 import nodeward.metadata.FakeRoleCredentials;
 import nodeward.metadata.Interception;
 import nodeward.metadata.MetadataProxy;
+import nodeward.metadata.TokenReviews;
 import nodeward.node.FakeNode;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -287,14 +288,21 @@ class IptablesTest {
             "",
             Duration.ofHours(1),
             Duration.ofMinutes(30),
+            false,
+            List.of(),
+            new Config.Metadata.PodLimits(64, 32),
+            new Config.Metadata.Container(List.of(), "nodeward.dev"),
             List.of("cni0"));
     var proxy =
         new MetadataProxy(
             config,
-            node.asPods(),
-            new FakeRoleCredentials(Time.SYSTEM),
-            Optional::empty,
-            new Iptables(),
+            new MetadataProxy.Ports(
+                node.asPods(),
+                new FakeRoleCredentials(Time.SYSTEM),
+                Optional::empty,
+                new Iptables(),
+                path -> Optional.empty(),
+                (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
             new CollectorRegistry(),
             Time.SYSTEM);
     proxy.start();
