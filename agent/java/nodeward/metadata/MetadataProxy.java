@@ -152,6 +152,11 @@ public final class MetadataProxy implements Component {
     return bound().subList(1, bound().size());
   }
 
+  /** The same door as behind {@link #address}. */
+  Door instanceDoor() {
+    return instanceDoor;
+  }
+
   private List<InetSocketAddress> bound() {
     if (addresses.isEmpty()) {
       throw new IllegalStateException("the metadata proxy has not been started");
