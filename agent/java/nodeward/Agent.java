@@ -39,6 +39,7 @@ import nodeward.kube.KubeClosedNodes;
 import nodeward.kube.KubeDaemonSets;
 import nodeward.kube.KubeEvents;
 import nodeward.kube.KubeEvictions;
+import nodeward.kube.KubeNamespaces;
 import nodeward.kube.OwnNode;
 import nodeward.kube.OwnPods;
 import nodeward.linux.CriSocket;
@@ -107,7 +108,8 @@ public final class Agent implements StatusSource, AutoCloseable {
             config.metadata().enabled() ? InstanceFacts.Base.NEEDED : InstanceFacts.Base.NOT_NEEDED,
             config.metadata().baseRoleArn());
 
-    parts.addAll(List.of(kube, node, pods, events, board, instance));
+    var namespaces = new KubeNamespaces(kube);
+    parts.addAll(List.of(kube, node, pods, namespaces, events, board, instance));
     if (config.conntrack().enabled()) {
       var table = new KernelConntrack(config.node().procRoot());
       parts.add(new ConntrackWatch(config.conntrack(), table, board, registry, time));
@@ -124,6 +126,7 @@ public final class Agent implements StatusSource, AutoCloseable {
               pods,
               new StsRoleCredentials(aws),
               instance,
+              namespaces,
               new Iptables(),
               registry,
               time));

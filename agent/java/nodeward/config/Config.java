@@ -126,7 +126,16 @@ public record Config(
       String defaultRole,
       Duration sessionDuration,
       Duration refreshBefore,
-      List<String> interceptInterfaces) {
+      List<String> interceptInterfaces,
+      boolean namespaceRestrictions,
+      RestrictionFormat namespaceRestrictionFormat) {
+
+    /** What the list of roles that a namespace allows holds. */
+    public enum RestrictionFormat {
+      GLOB,
+      REGEXP
+    }
+
     public Metadata {
       interceptInterfaces = List.copyOf(interceptInterfaces);
       if (!baseRoleArn.isEmpty() && !baseRoleArn.matches("arn:[\\w-]+:iam::\\d{12}:role/.*")) {

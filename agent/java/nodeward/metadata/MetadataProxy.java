@@ -86,10 +86,11 @@ public final class MetadataProxy implements Component {
       Pods pods,
       RoleCredentials credentials,
       BaseRole base,
+      Namespaces namespaces,
       Firewall firewall,
       CollectorRegistry registry,
       Time time) {
-    this(config, pods, credentials, base, firewall, registry, time, Patience.OF_SDKS);
+    this(config, pods, credentials, base, namespaces, firewall, registry, time, Patience.OF_SDKS);
   }
 
   MetadataProxy(
@@ -97,6 +98,7 @@ public final class MetadataProxy implements Component {
       Pods pods,
       RoleCredentials credentials,
       BaseRole base,
+      Namespaces namespaces,
       Firewall firewall,
       CollectorRegistry registry,
       Time time,
@@ -104,7 +106,7 @@ public final class MetadataProxy implements Component {
     this.config = config;
     this.firewall = firewall;
     this.patience = patience;
-    this.policy = new RolePolicy(config, base);
+    this.policy = new RolePolicy(config, base, namespaces);
     this.tokens = new Tokens(time);
     this.refusals = new Refusals(time);
     this.routing = new Routing(hosts(config.listen()));
@@ -117,6 +119,7 @@ public final class MetadataProxy implements Component {
     this.cache =
         new CredentialCache(credentials, config.refreshBefore(), time, registry, loop::wake);
     this.directory = new PodDirectory(pods, loop::wake);
+    namespaces.onChange(loop::wake);
     this.requests =
         Counter.build("nodeward_metadata_requests_total", "Requests of pods, by what came of them.")
             .labelNames("outcome")
@@ -210,11 +213,14 @@ public final class MetadataProxy implements Component {
         case PodRole.Assigned assigned -> wanted.add(assigned.session());
         case PodRole.Undetermined u -> undetermined = true;
         case PodRole.None none -> {}
+        case PodRole.Denied denied ->
+            refusals.tell(Refusal.ROLE_DENIED, pod.fullName(), "none yet", denied.why());
         case PodRole.Malformed malformed ->
             refusals.tell(Refusal.BAD_ROLE, pod.fullName(), "none yet", malformed.why());
       }
     }
     audit.keep(directory.pods());
+    policy.keep(directory.pods());
     Duration wait = cache.renew(wanted);
     return undetermined && wait.compareTo(UNDETERMINED_RETRY) > 0 ? UNDETERMINED_RETRY : wait;
   }
@@ -279,9 +285,10 @@ public final class MetadataProxy implements Component {
     if (token.isPresent() && !tokens.valid(token.get(), pod.uid())) {
       return refused(exchange, from, Refusal.TOKEN, "the token is not this pod's or has ended");
     }
-    return switch (policy.of(pod)) {
+    return switch (policy.await(pod, patience.unknownPod)) {
       case PodRole.None none -> refused(exchange, from, Refusal.NO_ROLE, "the pod has no role");
       case PodRole.Malformed(String why) -> refused(exchange, from, Refusal.BAD_ROLE, why);
+      case PodRole.Denied(String why) -> refused(exchange, from, Refusal.ROLE_DENIED, why);
       case PodRole.Undetermined(String why) -> refused(exchange, from, Refusal.NOT_READY, why);
       case PodRole.Assigned assigned when role.isEmpty() ->
           new Reply(200, "role_name", "text/plain", assigned.name(), new LinkedHashMap<>());

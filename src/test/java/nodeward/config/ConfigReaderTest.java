@@ -78,6 +78,8 @@ class ConfigReaderTest {
           sessionDuration: 2h
           refreshBefore: 20m
           interceptInterfaces: [cni0, eni+]
+          namespaceRestrictions: true
+          namespaceRestrictionFormat: regexp
         conntrack: {enabled: false, interval: 4s, nearFull: 0.5, critical: 0.6}
         runtime:
           enabled: false

@@ -19,6 +19,7 @@ import java.util.concurrent.TimeUnit;
 import nodeward.component.Time;
 import nodeward.config.Address;
 import nodeward.config.Config;
+import nodeward.metadata.FakeNamespaces;
 import nodeward.metadata.FakeRoleCredentials;
 import nodeward.metadata.Interception;
 import nodeward.metadata.MetadataProxy;
@@ -287,13 +288,16 @@ class IptablesTest {
             "",
             Duration.ofHours(1),
             Duration.ofMinutes(30),
-            List.of("cni0"));
+            List.of("cni0"),
+            false,
+            Config.Metadata.RestrictionFormat.GLOB);
     var proxy =
         new MetadataProxy(
             config,
             node.asPods(),
             new FakeRoleCredentials(Time.SYSTEM),
             Optional::empty,
+            new FakeNamespaces(),
             new Iptables(),
             new CollectorRegistry(),
             Time.SYSTEM);

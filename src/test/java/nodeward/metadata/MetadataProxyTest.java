@@ -50,6 +50,7 @@ class MetadataProxyTest {
   private static final String NOBODY = "127.0.0.99";
 
   private final FakeTime time = new FakeTime();
+  private final FakeNamespaces namespaces = new FakeNamespaces();
   private final FakeNode node = new FakeNode("node-1").register();
   private final FakeRoleCredentials sts = new FakeRoleCredentials(time);
   private final CollectorRegistry registry = new CollectorRegistry();
@@ -617,10 +618,19 @@ class MetadataProxyTest {
             "",
             Duration.ofHours(1),
             Duration.ofMinutes(30),
-            List.of("cni0", "eni+"));
+            List.of("cni0", "eni+"),
+            false,
+            Config.Metadata.RestrictionFormat.GLOB);
     try (var intercepting =
         new MetadataProxy(
-            config, node.asPods(), sts, base::get, firewall, new CollectorRegistry(), time)) {
+            config,
+            node.asPods(),
+            sts,
+            base::get,
+            namespaces,
+            firewall,
+            new CollectorRegistry(),
+            time)) {
       intercepting.start();
 
       assertThat(installed).hasSize(1);
@@ -663,6 +673,7 @@ class MetadataProxyTest {
         node.asPods(),
         sts,
         base::get,
+        namespaces,
         none,
         registry,
         time,
@@ -677,7 +688,9 @@ class MetadataProxyTest {
         defaultRole,
         Duration.ofHours(1),
         Duration.ofMinutes(30),
-        List.of());
+        List.of(),
+        false,
+        Config.Metadata.RestrictionFormat.GLOB);
   }
 
   private PodClient client(String source) throws IOException {
