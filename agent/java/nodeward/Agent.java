@@ -49,6 +49,7 @@ import nodeward.linux.KernelConntrack;
 import nodeward.linux.NodeProber;
 import nodeward.linux.Procfs;
 import nodeward.linux.SdNotify;
+import nodeward.metadata.InterceptionKeeper;
 import nodeward.metadata.MetadataProxy;
 import nodeward.readiness.Boot;
 import nodeward.readiness.GateKeeper;
@@ -69,7 +70,8 @@ public final class Agent implements StatusSource, AutoCloseable {
 
   /** What people look for first; the other parts follow in the order of their start. */
   private static final List<String> SHOWN_FIRST =
-      List.of("gate", "termination", "metadata", "conditions", "conntrack", "runtime");
+      List.of(
+          "gate", "termination", "metadata", "interception", "conditions", "conntrack", "runtime");
 
   private static final Duration PULSE = Duration.ofSeconds(5);
 
@@ -108,6 +110,10 @@ public final class Agent implements StatusSource, AutoCloseable {
             config.metadata().enabled() ? InstanceFacts.Base.NEEDED : InstanceFacts.Base.NOT_NEEDED,
             config.metadata().baseRoleArn());
 
+    if (config.metadata().enabled()) {
+      // Before all others: pods that are on the node already must not reach the node's own role.
+      parts.add(new InterceptionKeeper(config.metadata(), new Iptables(), registry, time));
+    }
     var namespaces = new KubeNamespaces(kube);
     parts.addAll(List.of(kube, node, pods, namespaces, events, board, instance));
     if (config.conntrack().enabled()) {
@@ -127,7 +133,6 @@ public final class Agent implements StatusSource, AutoCloseable {
               new StsRoleCredentials(aws),
               instance,
               namespaces,
-              new Iptables(),
               registry,
               time));
     }
@@ -149,7 +154,7 @@ public final class Agent implements StatusSource, AutoCloseable {
                   events,
                   board,
                   new KubeClosedNodes(kube, name, time),
-                  new NodeProber(() -> troubleOf("metadata")),
+                  new NodeProber(() -> troubleOf("metadata").or(() -> troubleOf("interception"))),
                   instance::instanceId),
               launch,
               registry,

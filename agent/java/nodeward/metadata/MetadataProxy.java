@@ -63,7 +63,6 @@ public final class MetadataProxy implements Component {
       int status, String outcome, String type, String body, SequencedMap<String, String> headers) {}
 
   private final Config.Metadata config;
-  private final Firewall firewall;
   private final Patience patience;
   private final PodDirectory directory;
   private final RolePolicy policy;
@@ -78,7 +77,6 @@ public final class MetadataProxy implements Component {
   // Set by start(), read by close(), status() and health() on other threads.
   private volatile Optional<HttpServer> server = Optional.empty();
   private volatile Optional<ExecutorService> executor = Optional.empty();
-  private volatile Optional<Interception> interception = Optional.empty();
 
   /** {@code base} is asked for the account only when the configuration does not give it. */
   public MetadataProxy(
@@ -87,10 +85,9 @@ public final class MetadataProxy implements Component {
       RoleCredentials credentials,
       BaseRole base,
       Namespaces namespaces,
-      Firewall firewall,
       CollectorRegistry registry,
       Time time) {
-    this(config, pods, credentials, base, namespaces, firewall, registry, time, Patience.OF_SDKS);
+    this(config, pods, credentials, base, namespaces, registry, time, Patience.OF_SDKS);
   }
 
   MetadataProxy(
@@ -99,12 +96,10 @@ public final class MetadataProxy implements Component {
       RoleCredentials credentials,
       BaseRole base,
       Namespaces namespaces,
-      Firewall firewall,
       CollectorRegistry registry,
       Time time,
       Patience patience) {
     this.config = config;
-    this.firewall = firewall;
     this.patience = patience;
     this.policy = new RolePolicy(config, base, namespaces);
     this.tokens = new Tokens(time);
@@ -137,15 +132,8 @@ public final class MetadataProxy implements Component {
     return "metadata";
   }
 
-  /** Puts the interception in place before it listens, so that no request slips past it. */
   @Override
   public void start() throws IOException {
-    if (!config.interceptInterfaces().isEmpty()) {
-      var rules = Interception.of(config.interceptInterfaces(), config.listen());
-      firewall.install(rules);
-      interception = Optional.of(rules);
-      log.info("metadata: interception in place {}", rules);
-    }
     directory.start();
     HttpServer http;
     try {
@@ -187,13 +175,11 @@ public final class MetadataProxy implements Component {
   public SequencedMap<String, Object> status() {
     var status = new LinkedHashMap<String, Object>();
     status.put("listen", server.map(s -> text(s.getAddress())).orElse("not yet"));
-    status.put("interception", interception.map(Interception::toString).orElse("off"));
     status.put("pods", directory.pods().size());
     status.put("sessions", cache.size());
     return status;
   }
 
-  /** The interception stays: a stopped proxy must be a closed door. */
   @Override
   public void close() {
     loop.close();

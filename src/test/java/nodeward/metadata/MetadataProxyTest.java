@@ -11,7 +11,6 @@ import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
-import java.net.Socket;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -569,7 +568,6 @@ class MetadataProxyTest {
     assertThat(proxy.name()).isEqualTo("metadata");
     assertThat(proxy.status())
         .containsEntry("listen", "127.0.0.1:" + proxy.address().getPort())
-        .containsEntry("interception", "off")
         .containsEntry("pods", 2);
   }
 
@@ -598,50 +596,6 @@ class MetadataProxyTest {
   }
 
   @Test
-  void o2TheInterceptionIsInPlaceBeforeTheProxyListens() throws IOException {
-    int port;
-    try (var free = new ServerSocket(0)) {
-      port = free.getLocalPort();
-    }
-    var installed = new ArrayList<Interception>();
-    Firewall firewall =
-        interception -> {
-          assertThatThrownBy(() -> new Socket("127.0.0.1", port).close())
-              .isInstanceOf(IOException.class);
-          installed.add(interception);
-        };
-    var config =
-        new Config.Metadata(
-            true,
-            Address.parse("0.0.0.0:" + port),
-            BASE,
-            "",
-            Duration.ofHours(1),
-            Duration.ofMinutes(30),
-            List.of("cni0", "eni+"),
-            false,
-            Config.Metadata.RestrictionFormat.GLOB);
-    try (var intercepting =
-        new MetadataProxy(
-            config,
-            node.asPods(),
-            sts,
-            base::get,
-            namespaces,
-            firewall,
-            new CollectorRegistry(),
-            time)) {
-      intercepting.start();
-
-      assertThat(installed).hasSize(1);
-      assertThat(installed.getFirst().interfaces()).containsExactly("cni0", "eni+");
-      assertThat(installed.getFirst().port()).isEqualTo(port);
-      assertThat(intercepting.status().get("interception").toString()).startsWith("cni0 eni+ -> ");
-    }
-    assertThat(installed).hasSize(1);
-  }
-
-  @Test
   void closeEndsRequestsThatAreHeld() throws Exception {
     try (var client = client(NOBODY)) {
       // The server must know the connection: one still in its backlog is none of its requests.
@@ -664,17 +618,12 @@ class MetadataProxyTest {
 
   private MetadataProxy proxy(Config.Metadata config, Duration hold, Duration stsLimit) {
     registry.clear();
-    Firewall none =
-        interception -> {
-          throw new IOException("nothing is to be touched");
-        };
     return new MetadataProxy(
         config,
         node.asPods(),
         sts,
         base::get,
         namespaces,
-        none,
         registry,
         time,
         new MetadataProxy.Patience(hold, stsLimit));

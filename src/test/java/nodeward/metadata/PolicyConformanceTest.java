@@ -460,7 +460,6 @@ class PolicyConformanceTest {
             sts,
             Optional::empty,
             namespaces,
-            rules -> {},
             new CollectorRegistry(),
             time,
             patience)) {
