@@ -39,6 +39,7 @@ import nodeward.kube.KubeClosedNodes;
 import nodeward.kube.KubeDaemonSets;
 import nodeward.kube.KubeEvents;
 import nodeward.kube.KubeEvictions;
+import nodeward.kube.KubeNamespaces;
 import nodeward.kube.KubeTokenReviews;
 import nodeward.kube.OwnNode;
 import nodeward.kube.OwnPods;
@@ -49,6 +50,7 @@ import nodeward.linux.KernelConntrack;
 import nodeward.linux.NodeProber;
 import nodeward.linux.Procfs;
 import nodeward.linux.SdNotify;
+import nodeward.metadata.InterceptionKeeper;
 import nodeward.metadata.MetadataProxy;
 import nodeward.readiness.Boot;
 import nodeward.readiness.GateKeeper;
@@ -69,7 +71,8 @@ public final class Agent implements StatusSource, AutoCloseable {
 
   /** What people look for first; the other parts follow in the order of their start. */
   private static final List<String> SHOWN_FIRST =
-      List.of("gate", "termination", "metadata", "conditions", "conntrack", "runtime");
+      List.of(
+          "gate", "termination", "metadata", "interception", "conditions", "conntrack", "runtime");
 
   private static final Duration PULSE = Duration.ofSeconds(5);
 
@@ -111,7 +114,12 @@ public final class Agent implements StatusSource, AutoCloseable {
             config.metadata().enabled() ? InstanceFacts.Base.NEEDED : InstanceFacts.Base.NOT_NEEDED,
             config.metadata().baseRoleArn());
 
-    parts.addAll(List.of(kube, node, pods, events, board, instance));
+    if (config.metadata().enabled()) {
+      // Before all others: pods that are on the node already must not reach the node's own role.
+      parts.add(new InterceptionKeeper(config.metadata(), new Iptables(), registry, time));
+    }
+    var namespaces = new KubeNamespaces(kube);
+    parts.addAll(List.of(kube, node, pods, namespaces, events, board, instance));
     if (config.conntrack().enabled()) {
       var table = new KernelConntrack(config.node().procRoot());
       parts.add(new ConntrackWatch(config.conntrack(), table, board, registry, time));
@@ -129,7 +137,7 @@ public final class Agent implements StatusSource, AutoCloseable {
                   pods,
                   new StsRoleCredentials(aws),
                   instance,
-                  new Iptables(),
+                  namespaces,
                   imdsOfPods::get,
                   new KubeTokenReviews(kube)),
               registry,
@@ -153,7 +161,7 @@ public final class Agent implements StatusSource, AutoCloseable {
                   events,
                   board,
                   new KubeClosedNodes(kube, name, time),
-                  new NodeProber(() -> troubleOf("metadata")),
+                  new NodeProber(() -> troubleOf("metadata").or(() -> troubleOf("interception"))),
                   instance::instanceId),
               launch,
               registry,

@@ -126,11 +126,21 @@ public record Config(
       String defaultRole,
       Duration sessionDuration,
       Duration refreshBefore,
+      List<String> interceptInterfaces,
+      boolean namespaceRestrictions,
+      RestrictionFormat namespaceRestrictionFormat,
       boolean requireV2,
       List<Preset> open,
+      boolean openByNamespace,
       PodLimits podLimits,
-      Container container,
-      List<String> interceptInterfaces) {
+      Container container) {
+
+    /** What the list of roles that a namespace allows holds. */
+    public enum RestrictionFormat {
+      GLOB,
+      REGEXP
+    }
+
     public Metadata {
       open = List.copyOf(open);
       interceptInterfaces = List.copyOf(interceptInterfaces);
@@ -146,10 +156,17 @@ public record Config(
         throw new IllegalArgumentException("refreshBefore must be less than sessionDuration");
       }
       for (String name : interceptInterfaces) {
-        if (!name.matches("[A-Za-z0-9_.-]{1,15}\\+?")) {
+        if (!name.matches("!?[A-Za-z0-9_.-]{1,15}\\+?")) {
           throw new IllegalArgumentException(
-              "interceptInterfaces: \"" + name + "\" is not an interface name like cni0 or eni+");
+              "interceptInterfaces holds \""
+                  + name
+                  + "\", which is not an interface like cni0, eni+, !eth0 or auto");
         }
+      }
+      if (interceptInterfaces.contains("auto")
+          && interceptInterfaces.stream().filter(n -> !n.startsWith("!")).count() > 1) {
+        throw new IllegalArgumentException(
+            "interceptInterfaces holds auto, which stands for all interfaces, and others");
       }
     }
 

@@ -25,8 +25,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The metadata proxy as a part of the agent: puts the interception in place, opens its doors to the
- * pods ({@link InstanceDoor}, {@link ContainerDoor}), and fetches and renews credentials before
+ * The metadata proxy as a part of the agent: opens its doors to the pods ({@link InstanceDoor}, {@link ContainerDoor}), and fetches and renews credentials before
  * they are asked for. What a request gets is decided behind the doors.
  */
 public final class MetadataProxy implements Component {
@@ -38,7 +37,7 @@ public final class MetadataProxy implements Component {
       Pods pods,
       RoleCredentials credentials,
       BaseRole base,
-      Firewall firewall,
+      Namespaces namespaces,
       InstanceMetadata instance,
       TokenReviews reviews) {}
 
@@ -48,6 +47,7 @@ public final class MetadataProxy implements Component {
   private final PodDirectory directory;
   private final RolePolicy policy;
   private final CredentialCache cache;
+  private final Openness openness;
   private final Refusals refusals;
   private final Audit audit = new Audit();
   private final InstanceDoor instanceDoor;
@@ -56,7 +56,6 @@ public final class MetadataProxy implements Component {
   // Set by start(), read by close(), status() and health() on other threads.
   private volatile Optional<PodServer> server = Optional.empty();
   private volatile List<InetSocketAddress> addresses = List.of();
-  private volatile Optional<Interception> interception = Optional.empty();
 
   public MetadataProxy(Config.Metadata config, Ports ports, CollectorRegistry registry, Time time) {
     this(
@@ -78,7 +77,7 @@ public final class MetadataProxy implements Component {
     this.config = config;
     this.ports = ports;
     this.limits = limits;
-    this.policy = new RolePolicy(config, ports.base);
+    this.policy = new RolePolicy(config, ports.base, ports.namespaces);
     this.refusals = new Refusals(time);
     this.loop =
         new Loop(
@@ -89,6 +88,8 @@ public final class MetadataProxy implements Component {
     this.cache =
         new CredentialCache(ports.credentials, config.refreshBefore(), time, registry, loop::wake);
     this.directory = new PodDirectory(ports.pods, loop::wake);
+    this.openness = new Openness(config, ports.namespaces);
+    ports.namespaces.onChange(loop::wake);
     var grants = new Grants(directory, policy, cache, patience, registry, time);
     var answers = new Answers(grants, refusals, audit, registry);
     this.instanceDoor =
@@ -97,7 +98,7 @@ public final class MetadataProxy implements Component {
             grants,
             answers,
             new Tokens(time),
-            new Openness(config),
+            openness,
             new InstancePages(ports.instance, time));
     this.containerDoor =
         new ContainerDoor(
@@ -113,15 +114,8 @@ public final class MetadataProxy implements Component {
     return "metadata";
   }
 
-  /** Puts the interception in place before it listens, so that no request slips past it. */
   @Override
   public void start() throws IOException {
-    if (!config.interceptInterfaces().isEmpty()) {
-      var rules = Interception.of(config.interceptInterfaces(), config.listen());
-      ports.firewall.install(rules);
-      interception = Optional.of(rules);
-      log.info("metadata: interception in place {}", rules);
-    }
     directory.start();
     var http = new PodServer(limits);
     server = Optional.of(http);
@@ -186,14 +180,12 @@ public final class MetadataProxy implements Component {
     if (listen.size() > 1) {
       status.put("container", String.join(" ", listen.subList(1, listen.size())));
     }
-    status.put("interception", interception.map(Interception::toString).orElse("off"));
     status.put("pods", directory.pods().size());
     status.put("sessions", cache.size());
     status.put("connections", server.map(PodServer::connections).orElse(0));
     return status;
   }
 
-  /** The interception stays: a stopped proxy must be a closed door. */
   @Override
   public void close() {
     loop.close();
@@ -209,15 +201,19 @@ public final class MetadataProxy implements Component {
     boolean undetermined = false;
     List<Pod> askers = askers();
     for (Pod pod : askers) {
+      openness.follow(pod);
       switch (policy.of(pod)) {
         case PodRole.Assigned assigned -> wanted.add(assigned.session());
         case PodRole.Undetermined u -> undetermined = true;
         case PodRole.None none -> {}
+        case PodRole.Denied denied ->
+            refusals.tell(Refusal.ROLE_DENIED, pod.fullName(), "none yet", denied.why());
         case PodRole.Malformed malformed ->
             refusals.tell(Refusal.BAD_ROLE, pod.fullName(), "none yet", malformed.why());
       }
     }
     audit.keep(askers);
+    policy.keep(askers);
     Duration wait = cache.renew(wanted);
     return undetermined && wait.compareTo(UNDETERMINED_RETRY) > 0 ? UNDETERMINED_RETRY : wait;
   }

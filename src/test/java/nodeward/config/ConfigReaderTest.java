@@ -79,9 +79,12 @@ class ConfigReaderTest {
           refreshBefore: 20m
           requireV2: true
           open: [placement, instance-identity]
+          openByNamespace: true
           podLimits: {connections: 7, requests: 8}
           container: {listen: ["169.254.170.23:80"], audience: a}
           interceptInterfaces: [cni0, eni+]
+          namespaceRestrictions: true
+          namespaceRestrictionFormat: regexp
         conntrack: {enabled: false, interval: 4s, nearFull: 0.5, critical: 0.6}
         runtime:
           enabled: false
