@@ -9,17 +9,17 @@ import java.util.List;
 import nodeward.cluster.ControlPlane;
 
 /** A Node of a control plane without kubelet and controllers: the test writes what those would. */
-record HandMadeNode(ControlPlane plane, String name) {
-  static final String GATE = "readiness.k8s.io/nodeward";
+public record HandMadeNode(ControlPlane plane, String name) {
+  public static final String GATE = "readiness.k8s.io/nodeward";
 
   static final String GATE_TAINT = GATE + "=pending:NoSchedule";
 
-  String path() {
+  public String path() {
     return "/api/v1/nodes/" + name;
   }
 
   /** As a kubelet does that was told to register with the gate taint. */
-  void register() throws IOException {
+  public void register() throws IOException {
     plane.apply(
         """
         apiVersion: v1
@@ -33,7 +33,7 @@ record HandMadeNode(ControlPlane plane, String name) {
   }
 
   /** DaemonSet kube-proxy, and a pod of it that is bound to this node. */
-  void bindKubeProxy() throws IOException {
+  public void bindKubeProxy() throws IOException {
     plane.apply(
         """
         apiVersion: apps/v1
@@ -70,7 +70,7 @@ record HandMadeNode(ControlPlane plane, String name) {
   }
 
   /** The status that kubelet reports of it: {@code True} or {@code False}. */
-  void kubeProxyIsReady(String status) throws IOException {
+  public void kubeProxyIsReady(String status) throws IOException {
     plane.patch(
         "/api/v1/namespaces/kube-system/pods/kube-proxy-" + name + "/status",
         """
@@ -80,7 +80,7 @@ record HandMadeNode(ControlPlane plane, String name) {
             .formatted(status, Instant.now().truncatedTo(ChronoUnit.SECONDS)));
   }
 
-  JsonNode read() throws IOException {
+  public JsonNode read() throws IOException {
     return plane.get(path());
   }
 
@@ -89,7 +89,7 @@ record HandMadeNode(ControlPlane plane, String name) {
     return taints(read());
   }
 
-  boolean isGated() throws IOException {
+  public boolean isGated() throws IOException {
     return taints().contains(GATE_TAINT);
   }
 
