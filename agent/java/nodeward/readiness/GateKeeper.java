@@ -173,7 +173,9 @@ public final class GateKeeper implements Component {
             : roster.findings(node, ports.pods().current());
     Verdict verdict = gate.judge(node, findings, ports.instanceId().get(), up(), now);
     if (open && verdict.cause() == Cause.NONE && awayForTooLong(verdict.state())) {
-      return mayCloseAgain() ? gate.closeAgain(node, findings) : verdict;
+      return mayCloseAgain()
+          ? gate.closeAgain(node, findings, ports.instanceId().get(), now)
+          : verdict;
     }
     return verdict;
   }
