@@ -66,6 +66,8 @@ final class Gate {
      * An unverified boot has no taint, or not all of it: kubelet did not register the node with it.
      */
     TAINT_MISSING,
+    /** A closed gate had its taints in this run already, and somebody has taken one away. */
+    TAINT_TAKEN,
     /** An open gate carries a taint of ours, which somebody has put back. */
     TAINT_RETURNED,
     /** A required pod has been away for too long. */

@@ -173,6 +173,33 @@ class GateConformanceTest {
   }
 
   @Test
+  void aTaintThatSomebodyTakesFromAClosedNodeIsPutBackWithPausesAndTheTakerNamed()
+      throws IOException {
+    node.register(FIRST, OURS);
+    pass();
+    node.taintsManagedBy("nodeward", "other-gate");
+    node.events.clear();
+
+    for (int round = 1; round <= 5; round++) {
+      node.edit(c -> c.withoutTaint(OURS.key()));
+      pass();
+      assertThat(node.changes).as("put back in round " + round).hasSize(round);
+      node.edit(c -> c.withoutTaint(OURS.key()));
+      pass();
+      assertThat(node.changes).as("not within a second").hasSize(round);
+      time.advance(Duration.ofSeconds(1));
+      node.edit(c -> c.withTaint(OURS));
+    }
+
+    assertThat(node.events)
+        .containsExactly(
+            "Warning NodeGateContested The gate taint was taken away 5 times from the closed node,"
+                + " last by other-gate");
+    assertThat(registry.getSampleValue("nodeward_gate_taint_missing_at_start_total")).isZero();
+    assertThat(taints()).containsExactly(FIRST, OURS);
+  }
+
+  @Test
   void orderValueAndTimeOfForeignTaintsStay() throws IOException {
     node.register(LAST, OURS, FIRST);
     node.put(FakeNode.ready(proxy, time.now()));
