@@ -41,6 +41,7 @@ import nodeward.kube.KubeEvents;
 import nodeward.kube.KubeEvictions;
 import nodeward.kube.OwnNode;
 import nodeward.kube.OwnPods;
+import nodeward.linux.CriSandboxes;
 import nodeward.linux.CriSocket;
 import nodeward.linux.DockerSocket;
 import nodeward.linux.Iptables;
@@ -122,6 +123,7 @@ public final class Agent implements StatusSource, AutoCloseable {
           new MetadataProxy(
               config.metadata(),
               pods,
+              new CriSandboxes(config.node().criSocket()),
               new StsRoleCredentials(aws),
               instance,
               new Iptables(),
