@@ -50,6 +50,7 @@ import nodeward.linux.NodeProber;
 import nodeward.linux.Procfs;
 import nodeward.linux.SdNotify;
 import nodeward.metadata.MetadataProxy;
+import nodeward.metadata.SessionTags;
 import nodeward.readiness.Boot;
 import nodeward.readiness.GateKeeper;
 import nodeward.readiness.LaunchWatch;
@@ -124,7 +125,10 @@ public final class Agent implements StatusSource, AutoCloseable {
               config.metadata(),
               pods,
               new CriSandboxes(config.node().criSocket()),
-              new StsRoleCredentials(aws),
+              new StsRoleCredentials(
+                  aws,
+                  SessionTags.ofNode(
+                      config.metadata().sessionTags(), config.node().cluster(), name)),
               instance,
               new Iptables(),
               registry,

@@ -16,13 +16,9 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import nodeward.component.FakeTime;
-import nodeward.component.Health;
 import nodeward.config.Address;
 import nodeward.config.Config;
 import nodeward.metadata.PodClient.Response;
@@ -341,54 +337,6 @@ class MetadataProxyTest {
     base.set(Optional.of(BASE));
 
     assertThat(ask(WEB, "GET", LISTING + "/reader").status()).isEqualTo(200);
-  }
-
-  // --- STS
-
-  @Test
-  void s1FiftyColdCallersCauseOneCall() throws Exception {
-    CountDownLatch gate = sts.hang();
-    node.put(withRole(FakeNode.pod("shop", "cold", "127.0.0.18"), "cold"));
-    var answers = new ArrayList<Future<Response>>();
-    try (var threads = Executors.newVirtualThreadPerTaskExecutor()) {
-      for (int i = 0; i < 50; i++) {
-        answers.add(threads.submit(() -> ask("127.0.0.18", "GET", LISTING + "/cold")));
-      }
-      await(() -> sts.calls().stream().anyMatch(s -> s.roleArn().endsWith("cold")));
-      gate.countDown();
-    }
-
-    for (Future<Response> answer : answers) {
-      assertThat(answer.get().status()).isEqualTo(200);
-    }
-    assertThat(sts.calls()).filteredOn(s -> s.roleArn().endsWith("cold")).hasSize(1);
-  }
-
-  @Test
-  void s4WithoutStsTheAnswerIsToTryLater() throws Exception {
-    sts.fail("connection refused");
-    node.put(withRole(FakeNode.pod("shop", "cold", "127.0.0.18"), "cold"));
-
-    Response response = ask("127.0.0.18", "GET", LISTING + "/cold");
-
-    assertThat(response.status()).isEqualTo(503);
-    assertThat(response.body()).isEqualTo("no credentials at present: try again\n");
-    assertThat(proxy.health()).isEqualTo(Health.degraded("connection refused"));
-    assertThat(ask("127.0.0.18", "GET", LISTING).body()).isEqualTo("cold");
-  }
-
-  @Test
-  void s5s13ADenialIsForbiddenAndKeepsStsWordsToItself() throws IOException {
-    sts.deny("arn:aws:sts::123456789012:assumed-role/node/i-1 is not authorized");
-    node.put(withRole(FakeNode.pod("shop", "denied", "127.0.0.19"), "secretive"));
-
-    Response response = ask("127.0.0.19", "GET", LISTING + "/secretive");
-
-    assertThat(response.status()).isEqualTo(403);
-    assertThat(response.headers()).containsEntry("content-type", "application/json");
-    assertThat(response.body())
-        .contains("AssumeRoleUnauthorizedAccess", "secretive")
-        .doesNotContain("assumed-role");
   }
 
   // --- bad input
