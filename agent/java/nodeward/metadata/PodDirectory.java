@@ -126,6 +126,14 @@ final class PodDirectory implements AutoCloseable {
     loop.close();
   }
 
+  /** The pod that has the address now, if that can be told without waiting; never blocks long. */
+  Optional<Pod> known(InetAddress address) throws InterruptedException {
+    return runtime.settled(FRESH)
+            && known(address, runtime.recent(FRESH)) instanceof Asker.Known(Pod pod)
+        ? Optional.of(pod)
+        : Optional.empty();
+  }
+
   /** Who has the address now; waits for the runtime when its last word is too old. */
   Asker find(InetAddress address) throws InterruptedException {
     return known(address, runtime.within(FRESH, PATIENCE));

@@ -54,9 +54,10 @@ final class SandboxWitness {
   private final Counter errors;
   // Guarded by lock.
   private boolean asking;
-  private long retryAt;
+  // Only touched by the one thread that asks.
   private long began;
-  // Written under the lock, read by requests without it: the way of nearly all of them.
+  // Written under the lock, as the next two, and read by requests without it.
+  private volatile long retryAt;
   private volatile Seen seen = Seen.NOTHING;
   private volatile String failure = "not asked yet";
 
@@ -90,13 +91,34 @@ final class SandboxWitness {
     return failure;
   }
 
+  /** Whether there is nothing to wait for: an answer no older than this, or none to be had. */
+  boolean settled(Duration age) {
+    return failure.isEmpty() ? isWithin(seen, age) : retryAt - time.nanos() > 0;
+  }
+
+  /** The last answer if it is no older than this; has a newer one fetched when it soon will be. */
+  Optional<Seen> recent(Duration age) throws InterruptedException {
+    Seen last = seen;
+    if (!failure.isEmpty() || !isWithin(last, age)) {
+      return Optional.empty();
+    }
+    if (!isWithin(last, age.dividedBy(2))) {
+      after(last, Duration.ZERO);
+    }
+    return Optional.of(last);
+  }
+
+  private boolean isWithin(Seen answer, Duration age) {
+    return answer.number > 0 && time.nanos() - answer.asked <= age.toNanos();
+  }
+
   /** An answer to a question that is no older than this; empty when there is none within limit. */
   Optional<Seen> within(Duration age, Duration limit) throws InterruptedException {
-    long since = time.nanos() - age.toNanos();
-    Seen last = seen;
-    if (failure.isEmpty() && last.asked - since >= 0) {
-      return Optional.of(last);
+    Optional<Seen> recent = recent(age);
+    if (recent.isPresent()) {
+      return recent;
     }
+    long since = time.nanos() - age.toNanos();
     return await(s -> s.number > 0 && s.asked - since >= 0, limit);
   }
 

@@ -116,6 +116,10 @@ public final class FakeUnixServer implements AutoCloseable {
     server = listen();
   }
 
+  public Path path() {
+    return path;
+  }
+
   /** The sandboxes of a containerd. */
   public FakeCri sandboxes() {
     return sandboxes;

@@ -547,6 +547,27 @@ class IdentityConformanceTest {
   }
 
   @Test
+  void whatIsKnownIsToldWithoutWaitingAndRenewedBesideIt() throws Exception {
+    Pod pod = FakeNode.pod("shop", "web", A);
+    node.put(pod);
+    assertThat(directory.known(InetAddress.ofLiteral(A))).isEmpty();
+    runtime.start().run(pod, A);
+    find(A);
+    CountDownLatch gate = runtime.hang();
+
+    time.advance(PodDirectory.FRESH.dividedBy(2).plusMillis(1));
+    assertThat(directory.known(InetAddress.ofLiteral(A))).contains(pod);
+    ProxyScene.await(() -> runtime.calls() == 2);
+    time.advance(PodDirectory.FRESH);
+    assertThat(directory.known(InetAddress.ofLiteral(A))).isEmpty();
+    gate.countDown();
+
+    runtime.fail("connection refused");
+    find(A);
+    assertThat(directory.known(InetAddress.ofLiteral(A))).contains(pod);
+  }
+
+  @Test
   void aRuntimeThatIsNotThereIsNotAskedAgainAndAgain() throws Exception {
     for (int i = 0; i < 100; i++) {
       find(A);
