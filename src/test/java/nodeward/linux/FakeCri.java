@@ -22,7 +22,8 @@ public final class FakeCri {
       Network network,
       List<String> addresses,
       Map<String, String> annotations) {
-    static Box ready(String id, String namespace, String name, String... addresses) {
+    /** A pod of its own network, with the UID {@code uid-NAME}. */
+    public static Box ready(String id, String namespace, String name, String... addresses) {
       return new Box(
           id,
           namespace,
@@ -42,7 +43,7 @@ public final class FakeCri {
       return new Box(id, namespace, name, uid, state, network, addresses, annotations);
     }
 
-    Box with(Map<String, String> annotations) {
+    public Box with(Map<String, String> annotations) {
       return new Box(id, namespace, name, uid, state, network, addresses, annotations);
     }
   }
