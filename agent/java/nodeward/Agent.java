@@ -43,6 +43,7 @@ import nodeward.kube.KubeNamespaces;
 import nodeward.kube.KubeTokenReviews;
 import nodeward.kube.OwnNode;
 import nodeward.kube.OwnPods;
+import nodeward.linux.CriSandboxes;
 import nodeward.linux.CriSocket;
 import nodeward.linux.DockerSocket;
 import nodeward.linux.Iptables;
@@ -52,6 +53,7 @@ import nodeward.linux.Procfs;
 import nodeward.linux.SdNotify;
 import nodeward.metadata.InterceptionKeeper;
 import nodeward.metadata.MetadataProxy;
+import nodeward.metadata.SessionTags;
 import nodeward.readiness.Boot;
 import nodeward.readiness.GateKeeper;
 import nodeward.readiness.LaunchWatch;
@@ -135,7 +137,11 @@ public final class Agent implements StatusSource, AutoCloseable {
               config.metadata(),
               new MetadataProxy.Ports(
                   pods,
-                  new StsRoleCredentials(aws),
+                  new CriSandboxes(config.node().criSocket()),
+                  new StsRoleCredentials(
+                      aws,
+                      SessionTags.ofNode(
+                          config.metadata().sessionTags(), config.node().cluster(), name)),
                   instance,
                   namespaces,
                   imdsOfPods::get,

@@ -28,7 +28,7 @@ public record Config(
     State state,
     Log log) {
 
-  public record Node(String name, Path procRoot) {}
+  public record Node(String name, String cluster, Path procRoot, Path criSocket) {}
 
   public record Kubernetes(String kubeconfig, Duration requestTimeout, Duration pingInterval) {
     public Kubernetes {
@@ -127,6 +127,7 @@ public record Config(
       Duration sessionDuration,
       Duration refreshBefore,
       List<String> interceptInterfaces,
+      List<SessionTag> sessionTags,
       boolean namespaceRestrictions,
       RestrictionFormat namespaceRestrictionFormat,
       boolean requireV2,
@@ -144,6 +145,7 @@ public record Config(
     public Metadata {
       open = List.copyOf(open);
       interceptInterfaces = List.copyOf(interceptInterfaces);
+      sessionTags = List.copyOf(sessionTags);
       if (!baseRoleArn.isEmpty() && !baseRoleArn.matches("arn:[\\w-]+:iam::\\d{12}:role/.*")) {
         throw new IllegalArgumentException(
             "baseRoleArn \"" + baseRoleArn + "\" is not like arn:aws:iam::123456789012:role/");
@@ -190,6 +192,15 @@ public record Config(
           throw new IllegalArgumentException("audience must be given");
         }
       }
+    }
+
+    /** What a role session is tagged with. */
+    public enum SessionTag {
+      CLUSTER,
+      NODE,
+      NAMESPACE,
+      POD,
+      SERVICEACCOUNT
     }
   }
 

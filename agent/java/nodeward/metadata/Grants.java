@@ -51,10 +51,8 @@ final class Grants {
             .register(registry);
   }
 
-  Optional<Pod> pod(InetAddress address) {
-    return directory.find(address) instanceof Asker.Known(Pod pod)
-        ? Optional.of(pod)
-        : Optional.empty();
+  Optional<Pod> pod(InetAddress address) throws InterruptedException {
+    return directory.known(address);
   }
 
   /** An address that is no pod's yet is waited for, the host's own is not. */

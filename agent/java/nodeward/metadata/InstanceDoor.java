@@ -51,11 +51,18 @@ final class InstanceDoor implements Door {
       case Route.WrongMethod(String allowed) ->
           answers.refused(request, Refusal.METHOD, "allowed: " + allowed).with("Allow", allowed);
       case Route.OfPod ofPod ->
-          grants
-              .pod(request.from().getAddress())
+          known(request)
               .map(pod -> of(pod, request, ofPod))
               .orElseGet(() -> new Handling.Later(() -> heldUp(request, ofPod)));
     };
+  }
+
+  private Optional<Pod> known(Request request) {
+    try {
+      return grants.pod(request.from().getAddress());
+    } catch (InterruptedException e) {
+      throw new IllegalStateException("nothing was waited for", e);
+    }
   }
 
   /** The address is no pod's yet. */
@@ -64,6 +71,8 @@ final class InstanceDoor implements Door {
       case Asker.Known(Pod pod) -> Answers.settled(of(pod, request, route));
       case Asker.Host host ->
           answers.refused(request, Refusal.OUTSIDER, "only pods are served, not the host");
+      case Asker.Stranger stranger ->
+          answers.refused(request, Refusal.OUTSIDER, "only pods of this node are served");
       case Asker.Contested(String pods) ->
           answers.refused(
               request,

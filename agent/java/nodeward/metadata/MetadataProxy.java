@@ -35,6 +35,7 @@ public final class MetadataProxy implements Component {
   /** What the proxy needs of the rest. {@code base} is asked only when it is not configured. */
   public record Ports(
       Pods pods,
+      Sandboxes sandboxes,
       RoleCredentials credentials,
       BaseRole base,
       Namespaces namespaces,
@@ -87,7 +88,7 @@ public final class MetadataProxy implements Component {
             time);
     this.cache =
         new CredentialCache(ports.credentials, config.refreshBefore(), time, registry, loop::wake);
-    this.directory = new PodDirectory(ports.pods, loop::wake);
+    this.directory = new PodDirectory(ports.pods, ports.sandboxes, time, registry, loop::wake);
     this.openness = new Openness(config, ports.namespaces);
     ports.namespaces.onChange(loop::wake);
     var grants = new Grants(directory, policy, cache, patience, registry, time);
@@ -181,6 +182,7 @@ public final class MetadataProxy implements Component {
       status.put("container", String.join(" ", listen.subList(1, listen.size())));
     }
     status.put("pods", directory.pods().size());
+    status.put("runtime", directory.runtime());
     status.put("sessions", cache.size());
     status.put("connections", server.map(PodServer::connections).orElse(0));
     return status;
@@ -189,6 +191,7 @@ public final class MetadataProxy implements Component {
   @Override
   public void close() {
     loop.close();
+    directory.close();
     Optional<PodServer> http = server;
     server = Optional.empty();
     http.ifPresent(PodServer::close);

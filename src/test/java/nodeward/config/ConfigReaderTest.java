@@ -48,7 +48,7 @@ class ConfigReaderTest {
   void everyKeyOfTheFileReachesItsRecord() throws Exception {
     String text =
         """
-        node: {name: n1, procRoot: /p}
+        node: {name: n1, cluster: c, procRoot: /p, criSocket: /x}
         kubernetes: {kubeconfig: /k, requestTimeout: 1s, pingInterval: 2s}
         aws:
           region: eu-west-1
@@ -83,6 +83,7 @@ class ConfigReaderTest {
           podLimits: {connections: 7, requests: 8}
           container: {listen: ["169.254.170.23:80"], audience: a}
           interceptInterfaces: [cni0, eni+]
+          sessionTags: [cluster, serviceAccount]
           namespaceRestrictions: true
           namespaceRestrictionFormat: regexp
         conntrack: {enabled: false, interval: 4s, nearFull: 0.5, critical: 0.6}

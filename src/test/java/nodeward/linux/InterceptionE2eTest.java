@@ -29,6 +29,7 @@ import nodeward.config.Address;
 import nodeward.config.Config;
 import nodeward.metadata.FakeNamespaces;
 import nodeward.metadata.FakeRoleCredentials;
+import nodeward.metadata.FakeSandboxes;
 import nodeward.metadata.Firewall.Family;
 import nodeward.metadata.Interception;
 import nodeward.metadata.Interception.Destination;
@@ -514,6 +515,7 @@ class InterceptionE2eTest {
             Duration.ofHours(1),
             Duration.ofMinutes(30),
             patterns,
+            List.of(),
             false,
             Config.Metadata.RestrictionFormat.GLOB,
             false,
@@ -529,6 +531,7 @@ class InterceptionE2eTest {
             config,
             new MetadataProxy.Ports(
                 fake.asPods(),
+                new FakeSandboxes(),
                 new FakeRoleCredentials(Time.SYSTEM),
                 Optional::empty,
                 new FakeNamespaces(),

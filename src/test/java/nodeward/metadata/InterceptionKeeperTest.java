@@ -176,6 +176,7 @@ class InterceptionKeeperTest {
             Duration.ofHours(1),
             Duration.ofMinutes(30),
             interfaces,
+            List.of(),
             false,
             Config.Metadata.RestrictionFormat.GLOB,
             false,

@@ -458,6 +458,7 @@ class PolicyConformanceTest {
             config(true, format, BASE, ""),
             new MetadataProxy.Ports(
                 node.asPods(),
+                new FakeSandboxes(),
                 sts,
                 Optional::empty,
                 namespaces,
@@ -516,6 +517,7 @@ class PolicyConformanceTest {
         defaultRole,
         Duration.ofHours(1),
         Duration.ofMinutes(30),
+        List.of(),
         List.of(),
         restricted,
         format,

@@ -202,6 +202,7 @@ class RolePolicyTest {
         Duration.ofHours(1),
         Duration.ofMinutes(30),
         List.of(),
+        List.of(),
         false,
         Config.Metadata.RestrictionFormat.GLOB,
         false,

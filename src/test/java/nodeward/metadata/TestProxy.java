@@ -88,6 +88,7 @@ final class TestProxy implements AutoCloseable {
           Duration.ofHours(1),
           Duration.ofMinutes(30),
           List.of(),
+          List.of(),
           false,
           Config.Metadata.RestrictionFormat.GLOB,
           requireV2,
