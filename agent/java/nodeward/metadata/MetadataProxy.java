@@ -35,6 +35,7 @@ import nodeward.config.Address;
 import nodeward.config.Config;
 import nodeward.metadata.PodDirectory.Asker;
 import nodeward.node.Pod;
+import nodeward.node.PodEvents;
 import nodeward.node.Pods;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -70,6 +71,8 @@ public final class MetadataProxy implements Component {
   private final Tokens tokens;
   private final Refusals refusals;
   private final Audit audit = new Audit();
+  private final RoleTeller teller;
+  private final RoleExplainer explainer;
   private final Routing routing;
   private final Loop loop;
   private final Counter requests;
@@ -85,9 +88,10 @@ public final class MetadataProxy implements Component {
       RoleCredentials credentials,
       BaseRole base,
       Namespaces namespaces,
+      PodEvents events,
       CollectorRegistry registry,
       Time time) {
-    this(config, pods, credentials, base, namespaces, registry, time, Patience.OF_SDKS);
+    this(config, pods, credentials, base, namespaces, events, registry, time, Patience.OF_SDKS);
   }
 
   MetadataProxy(
@@ -96,6 +100,7 @@ public final class MetadataProxy implements Component {
       RoleCredentials credentials,
       BaseRole base,
       Namespaces namespaces,
+      PodEvents events,
       CollectorRegistry registry,
       Time time,
       Patience patience) {
@@ -115,6 +120,8 @@ public final class MetadataProxy implements Component {
         new CredentialCache(credentials, config.refreshBefore(), time, registry, loop::wake);
     this.directory = new PodDirectory(pods, loop::wake);
     namespaces.onChange(loop::wake);
+    this.teller = new RoleTeller(events, time);
+    this.explainer = new RoleExplainer(config, pods, directory, policy, cache);
     this.requests =
         Counter.build("nodeward_metadata_requests_total", "Requests of pods, by what came of them.")
             .labelNames("outcome")
@@ -190,25 +197,47 @@ public final class MetadataProxy implements Component {
     http.ifPresent(s -> log.info("metadata: proxy stopped"));
   }
 
+  /** Which role the pod gets or why it gets none, step by step; cheap, never blocks. */
+  public SequencedMap<String, Object> explain(String namespace, String pod) {
+    return explainer.explain(namespace, pod);
+  }
+
   /** Fetches and renews credentials of the pods that are here, also before they have an address. */
   private Duration pass(Instant now) {
     var wanted = new HashSet<RoleSession>();
     boolean undetermined = false;
     for (Pod pod : directory.pods()) {
       switch (policy.of(pod)) {
-        case PodRole.Assigned assigned -> wanted.add(assigned.session());
+        case PodRole.Assigned assigned -> {
+          wanted.add(assigned.session());
+          tell(pod, assigned.session());
+        }
         case PodRole.Undetermined u -> undetermined = true;
-        case PodRole.None none -> {}
-        case PodRole.Denied denied ->
-            refusals.tell(Refusal.ROLE_DENIED, pod.fullName(), "none yet", denied.why());
-        case PodRole.Malformed malformed ->
-            refusals.tell(Refusal.BAD_ROLE, pod.fullName(), "none yet", malformed.why());
+        case PodRole.None none -> teller.well(pod);
+        case PodRole.Denied(String why) -> {
+          refusals.tell(Refusal.ROLE_DENIED, pod.fullName(), "none yet", why);
+          teller.denied(pod, why);
+        }
+        case PodRole.Malformed(String why) -> {
+          refusals.tell(Refusal.BAD_ROLE, pod.fullName(), "none yet", why);
+          teller.denied(pod, why);
+        }
       }
     }
     audit.keep(directory.pods());
     policy.keep(directory.pods());
+    teller.keep(directory.pods());
     Duration wait = cache.renew(wanted);
     return undetermined && wait.compareTo(UNDETERMINED_RETRY) > 0 ? UNDETERMINED_RETRY : wait;
+  }
+
+  private void tell(Pod pod, RoleSession session) {
+    switch (cache.state(session).failure().orElse(null)) {
+      case CredentialCache.Answer.Denied denied -> teller.notAssumable(pod, session);
+      case null -> teller.well(pod);
+      // What was told stands until STS has answered again.
+      case CredentialCache.Answer other -> {}
+    }
   }
 
   private void handle(HttpExchange exchange) throws IOException {

@@ -65,7 +65,8 @@ final class RoleExplainer {
         "base",
         policy
             .baseArn()
-            .map(b -> b + (config.baseRoleArn().isEmpty() ? " (instance profile)" : " (configured)"))
+            .map(
+                b -> b + (config.baseRoleArn().isEmpty() ? " (instance profile)" : " (configured)"))
             .orElse("not known yet: instance metadata has not told the instance profile"));
     PodRole role = policy.of(pod);
     steps.put("namespace", namespace(pod, role));
@@ -121,7 +122,8 @@ final class RoleExplainer {
     }
     if (pod.hostNetwork()) {
       return Optional.of(
-          "gets nothing at the metadata address: on the host's network no pod is told from another");
+          "gets nothing at the metadata address: on the host's network no pod is told from"
+              + " another");
     }
     if (pod.addresses().isEmpty()) {
       return Optional.empty();

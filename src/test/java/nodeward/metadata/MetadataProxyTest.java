@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -50,6 +51,7 @@ class MetadataProxyTest {
 
   private final FakeTime time = new FakeTime();
   private final FakeNamespaces namespaces = new FakeNamespaces();
+  private final List<String> events = new CopyOnWriteArrayList<>();
   private final FakeNode node = new FakeNode("node-1").register();
   private final FakeRoleCredentials sts = new FakeRoleCredentials(time);
   private final CollectorRegistry registry = new CollectorRegistry();
@@ -624,6 +626,7 @@ class MetadataProxyTest {
         sts,
         base::get,
         namespaces,
+        (pod, type, reason, message) -> events.add(pod.fullName() + " " + reason + ": " + message),
         registry,
         time,
         new MetadataProxy.Patience(hold, stsLimit));
