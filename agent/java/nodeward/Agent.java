@@ -87,6 +87,7 @@ public final class Agent implements StatusSource, AutoCloseable {
   private final Imds imdsOfPods;
   private final AwsClients aws;
   private final List<Component> parts = new ArrayList<>();
+  private final Optional<MetadataProxy> metadata;
   private final Pulse pulse;
   private final Lifecycle lifecycle = new Lifecycle(CLOSE_LIMIT);
 
@@ -121,7 +122,8 @@ public final class Agent implements StatusSource, AutoCloseable {
       parts.add(new InterceptionKeeper(config.metadata(), new Iptables(), registry, time));
     }
     var namespaces = new KubeNamespaces(kube);
-    parts.addAll(List.of(kube, node, pods, namespaces, events, board, instance));
+    var podEvents = KubeEvents.ofPods(kube, name, time);
+    parts.addAll(List.of(kube, node, pods, namespaces, events, podEvents, board, instance));
     if (config.conntrack().enabled()) {
       var table = new KernelConntrack(config.node().procRoot());
       parts.add(new ConntrackWatch(config.conntrack(), table, board, registry, time));
@@ -132,7 +134,7 @@ public final class Agent implements StatusSource, AutoCloseable {
       parts.add(new RuntimeWatch(config.runtime(), docker, containerd, board, registry, time));
     }
     if (config.metadata().enabled()) {
-      parts.add(
+      var proxy =
           new MetadataProxy(
               config.metadata(),
               new MetadataProxy.Ports(
@@ -144,10 +146,15 @@ public final class Agent implements StatusSource, AutoCloseable {
                           config.metadata().sessionTags(), config.node().cluster(), name)),
                   instance,
                   namespaces,
+                  podEvents,
                   imdsOfPods::get,
                   new KubeTokenReviews(kube)),
               registry,
-              time));
+              time);
+      parts.add(proxy);
+      this.metadata = Optional.of(proxy);
+    } else {
+      this.metadata = Optional.empty();
     }
     if (config.gate().enabled()) {
       Optional<LaunchWatch> launch = Optional.empty();
@@ -235,6 +242,18 @@ public final class Agent implements StatusSource, AutoCloseable {
         });
     shown.putAll(part.status());
     return shown;
+  }
+
+  @Override
+  public SequencedMap<String, Object> explain(String namespace, String pod) {
+    return metadata
+        .map(proxy -> proxy.explain(namespace, pod))
+        .orElseGet(
+            () -> {
+              var off = new LinkedHashMap<String, Object>();
+              off.put("verdict", "gets nothing here: metadata.enabled is false");
+              return off;
+            });
   }
 
   @Override

@@ -30,6 +30,7 @@ public final class Cli {
   static {
     COMMANDS.put("run", RunCommand::new);
     COMMANDS.put("status", StatusCommand::new);
+    COMMANDS.put("explain", ExplainCommand::new);
     COMMANDS.put("drain", DrainCommand::new);
     COMMANDS.put("cordon", CordonCommand::new);
     COMMANDS.put("uncordon", UncordonCommand::new);

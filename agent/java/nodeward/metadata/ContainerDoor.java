@@ -117,8 +117,7 @@ final class ContainerDoor implements Door {
       case PodRole.None none ->
           refused(request, from, Refusal.NO_ROLE, "the pod has no role", "the pod has no role");
       case PodRole.Malformed(String why) -> refused(request, from, Refusal.BAD_ROLE, why, why);
-      case PodRole.Denied(String why) ->
-          refused(request, from, Refusal.ROLE_DENIED, why, why);
+      case PodRole.Denied(String why) -> refused(request, from, Refusal.ROLE_DENIED, why, why);
       case PodRole.Undetermined undetermined ->
           new Handling.Later(() -> undetermined(pod, request));
       case PodRole.Assigned assigned ->

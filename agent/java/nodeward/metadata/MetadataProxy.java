@@ -20,13 +20,15 @@ import nodeward.component.Time;
 import nodeward.config.Address;
 import nodeward.config.Config;
 import nodeward.node.Pod;
+import nodeward.node.PodEvents;
 import nodeward.node.Pods;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The metadata proxy as a part of the agent: opens its doors to the pods ({@link InstanceDoor}, {@link ContainerDoor}), and fetches and renews credentials before
- * they are asked for. What a request gets is decided behind the doors.
+ * The metadata proxy as a part of the agent: opens its doors to the pods ({@link InstanceDoor},
+ * {@link ContainerDoor}), and fetches and renews credentials before they are asked for. What a
+ * request gets is decided behind the doors.
  */
 public final class MetadataProxy implements Component {
   private static final Logger log = LoggerFactory.getLogger(MetadataProxy.class);
@@ -39,6 +41,7 @@ public final class MetadataProxy implements Component {
       RoleCredentials credentials,
       BaseRole base,
       Namespaces namespaces,
+      PodEvents events,
       InstanceMetadata instance,
       TokenReviews reviews) {}
 
@@ -51,6 +54,8 @@ public final class MetadataProxy implements Component {
   private final Openness openness;
   private final Refusals refusals;
   private final Audit audit = new Audit();
+  private final RoleTeller teller;
+  private final RoleExplainer explainer;
   private final InstanceDoor instanceDoor;
   private final ContainerDoor containerDoor;
   private final Loop loop;
@@ -91,6 +96,8 @@ public final class MetadataProxy implements Component {
     this.directory = new PodDirectory(ports.pods, ports.sandboxes, time, registry, loop::wake);
     this.openness = new Openness(config, ports.namespaces);
     ports.namespaces.onChange(loop::wake);
+    this.teller = new RoleTeller(ports.events, time);
+    this.explainer = new RoleExplainer(config, ports.pods, directory, policy, cache);
     var grants = new Grants(directory, policy, cache, patience, registry, time);
     var answers = new Answers(grants, refusals, audit, registry);
     this.instanceDoor =
@@ -198,6 +205,11 @@ public final class MetadataProxy implements Component {
     http.ifPresent(s -> log.info("metadata: proxy stopped"));
   }
 
+  /** Which role the pod gets or why it gets none, step by step; cheap, never blocks. */
+  public SequencedMap<String, Object> explain(String namespace, String pod) {
+    return explainer.explain(namespace, pod);
+  }
+
   /** Fetches and renews credentials of the pods that are here, also before they have an address. */
   private Duration pass(Instant now) {
     var wanted = new HashSet<RoleSession>();
@@ -206,19 +218,36 @@ public final class MetadataProxy implements Component {
     for (Pod pod : askers) {
       openness.follow(pod);
       switch (policy.of(pod)) {
-        case PodRole.Assigned assigned -> wanted.add(assigned.session());
+        case PodRole.Assigned assigned -> {
+          wanted.add(assigned.session());
+          tell(pod, assigned.session());
+        }
         case PodRole.Undetermined u -> undetermined = true;
-        case PodRole.None none -> {}
-        case PodRole.Denied denied ->
-            refusals.tell(Refusal.ROLE_DENIED, pod.fullName(), "none yet", denied.why());
-        case PodRole.Malformed malformed ->
-            refusals.tell(Refusal.BAD_ROLE, pod.fullName(), "none yet", malformed.why());
+        case PodRole.None none -> teller.well(pod);
+        case PodRole.Denied(String why) -> {
+          refusals.tell(Refusal.ROLE_DENIED, pod.fullName(), "none yet", why);
+          teller.denied(pod, why);
+        }
+        case PodRole.Malformed(String why) -> {
+          refusals.tell(Refusal.BAD_ROLE, pod.fullName(), "none yet", why);
+          teller.denied(pod, why);
+        }
       }
     }
     audit.keep(askers);
     policy.keep(askers);
+    teller.keep(askers);
     Duration wait = cache.renew(wanted);
     return undetermined && wait.compareTo(UNDETERMINED_RETRY) > 0 ? UNDETERMINED_RETRY : wait;
+  }
+
+  private void tell(Pod pod, RoleSession session) {
+    switch (cache.state(session).failure().orElse(null)) {
+      case CredentialCache.Answer.Denied denied -> teller.notAssumable(pod, session);
+      case null -> teller.well(pod);
+      // What was told stands until STS has answered again.
+      case CredentialCache.Answer other -> {}
+    }
   }
 
   /** The pods of the host network can prove who they are to the container endpoint alone. */

@@ -13,8 +13,8 @@ import nodeward.node.PodEvents;
 
 /**
  * Tells on a pod why it does not get its role, once for each reason and again after half an hour
- * while it lasts: its owners read {@code kubectl describe}, not this node's log. What STS said stays
- * in the log, for it names the node's own role. Any thread may tell.
+ * while it lasts: its owners read {@code kubectl describe}, not this node's log. What STS said
+ * stays in the log, for it names the node's own role. Any thread may tell.
  */
 final class RoleTeller {
   private static final Duration AGAIN = Duration.ofMinutes(30);
@@ -42,7 +42,8 @@ final class RoleTeller {
         "RoleNotAssumable",
         "role "
             + session.roleArn()
-            + " does not exist, does not trust the role of this node, or wants another external id");
+            + " does not exist, does not trust the role of this node, or wants another external"
+            + " id");
   }
 
   /** Forgets what was told of a pod that has its role now. */

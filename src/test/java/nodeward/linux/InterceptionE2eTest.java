@@ -203,6 +203,10 @@ class InterceptionE2eTest {
   @ParameterizedTest
   @ValueSource(strings = {V4, V6})
   void o3AConnectionFromBeforeTheRulesIsCutAndForgotten(String service) throws Exception {
+    // Rules like these of every CNI plugin make the kernel track connections at all.
+    for (String command : List.of("iptables", "ip6tables")) {
+      run(in(node, command, "-w", "-A", "FORWARD", "-m", "conntrack", "--ctstate", "ESTABLISHED"));
+    }
     Process before = connection(service);
     var lines =
         new BufferedReader(new InputStreamReader(before.getInputStream(), StandardCharsets.UTF_8));
@@ -535,6 +539,7 @@ class InterceptionE2eTest {
                 new FakeRoleCredentials(Time.SYSTEM),
                 Optional::empty,
                 new FakeNamespaces(),
+                (told, type, reason, message) -> {},
                 path -> Optional.empty(),
                 (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
             new CollectorRegistry(),

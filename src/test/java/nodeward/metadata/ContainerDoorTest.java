@@ -33,7 +33,7 @@ class ContainerDoorTest {
 
   private final TestProxy test = new TestProxy();
   private final Pod agent =
-      PodDirectoryTest.onHostNetwork(
+      IdentityConformanceTest.onHostNetwork(
           FakeNode.annotated(
               FakeNode.pod("kube-system", "cni", "10.0.0.1"), RolePolicy.ROLE, "team/cni"));
 
@@ -197,7 +197,8 @@ class ContainerDoorTest {
 
   @Test
   void aPodWithoutARoleGetsNone() throws IOException {
-    Pod plain = PodDirectoryTest.onHostNetwork(FakeNode.pod("kube-system", "plain", "10.0.0.1"));
+    Pod plain =
+        IdentityConformanceTest.onHostNetwork(FakeNode.pod("kube-system", "plain", "10.0.0.1"));
     test.node.put(plain);
 
     Response response = ask("Authorization: " + known(plain, "a"));

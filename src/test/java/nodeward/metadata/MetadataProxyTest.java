@@ -4,18 +4,14 @@ import static nodeward.node.FakeNode.annotated;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
-import java.net.Socket;
 import java.time.Duration;
-import java.time.Instant;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import nodeward.component.FakeTime;
@@ -27,11 +23,6 @@ import nodeward.node.Pod;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
-import software.amazon.awssdk.auth.credentials.AwsSessionCredentials;
-import software.amazon.awssdk.auth.credentials.InstanceProfileCredentialsProvider;
 
 /** The proxy over real HTTP, with pods on loopback addresses; names carry the conformance ids. */
 class MetadataProxyTest {
@@ -44,6 +35,7 @@ class MetadataProxyTest {
   private static final String NOBODY = "127.0.0.99";
 
   private final FakeTime time = new FakeTime();
+  private final List<String> events = new CopyOnWriteArrayList<>();
   private final FakeNode node = new FakeNode("node-1").register();
   private final FakeSandboxes sandboxes = new FakeSandboxes();
   private final FakeRoleCredentials sts = new FakeRoleCredentials(time);
@@ -175,6 +167,8 @@ class MetadataProxyTest {
             sts,
             base::get,
             new FakeNamespaces(),
+            (pod, type, reason, message) ->
+                events.add(pod.fullName() + " " + reason + ": " + message),
             path -> Optional.empty(),
             (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
         new Grants.Patience(hold, stsLimit),

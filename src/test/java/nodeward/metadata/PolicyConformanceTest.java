@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import nodeward.component.FakeTime;
@@ -31,6 +32,7 @@ class PolicyConformanceTest {
   private static final String LISTING = "/latest/meta-data/iam/security-credentials/";
 
   private final FakeNamespaces namespaces = new FakeNamespaces();
+  private final List<String> events = new CopyOnWriteArrayList<>();
   private final Pod pod = FakeNode.pod("shop", "web", "127.0.0.11");
 
   @Test
@@ -462,6 +464,7 @@ class PolicyConformanceTest {
                 sts,
                 Optional::empty,
                 namespaces,
+                (told, type, reason, message) -> events.add(reason + " " + message),
                 path -> Optional.empty(),
                 (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
             patience,
@@ -479,6 +482,12 @@ class PolicyConformanceTest {
         assertThat(keys.body()).contains("does not allow " + BASE + "reader");
         assertThat(Duration.ofNanos(took)).isLessThan(patience.unknownPod());
         assertThat(sts.calls()).isEmpty();
+        assertThat(events)
+            .containsExactly(
+                "RoleDenied no role for this pod: namespace shop:"
+                    + " iam.amazonaws.com/allowed-roles does not allow "
+                    + BASE
+                    + "reader");
 
         namespaces.put("shop", Map.of(AllowedRoles.LIST, "[\"reader\"]"));
         assertThat(client.send("GET", LISTING).body()).isEqualTo("reader");

@@ -38,10 +38,11 @@ final class ProxyScene implements AutoCloseable {
                 sts,
                 Optional::empty,
                 new FakeNamespaces(),
+                (pod, type, reason, message) -> {},
                 path -> Optional.empty(),
                 (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
             new Grants.Patience(hold, Duration.ofSeconds(20)),
-            PodServer.Limits.of(64, 32),
+            PodServer.Limits.of(128, 64),
             registry,
             time);
   }

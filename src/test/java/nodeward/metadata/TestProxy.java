@@ -106,7 +106,14 @@ final class TestProxy implements AutoCloseable {
         new MetadataProxy(
             settings.config(),
             new MetadataProxy.Ports(
-                node.asPods(), sts, () -> Optional.of(BASE), namespaces, this::page, this::review),
+                node.asPods(),
+                new FakeSandboxes(),
+                sts,
+                () -> Optional.of(BASE),
+                namespaces,
+                (pod, type, reason, message) -> {},
+                this::page,
+                this::review),
             new Grants.Patience(settings.hold, Duration.ofSeconds(20)),
             settings.limits,
             registry,
