@@ -42,6 +42,7 @@ public record Config(
       URI metadataEndpoint,
       Optional<URI> stsEndpoint,
       Optional<URI> autoScalingEndpoint,
+      boolean fips,
       Duration requestTimeout) {
     public Aws {
       positive("requestTimeout", requestTimeout);

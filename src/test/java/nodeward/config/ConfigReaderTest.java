@@ -55,6 +55,7 @@ class ConfigReaderTest {
           metadataEndpoint: http://127.0.0.1:1
           stsEndpoint: http://127.0.0.1:2
           autoScalingEndpoint: http://127.0.0.1:3
+          fips: true
           requestTimeout: 3s
         gate:
           enabled: false

@@ -388,7 +388,7 @@ class InterceptionE2eTest {
   /** A connection that asks once, then again for each line that it reads. */
   private Process connection(String host) throws IOException {
     String script =
-        "exec 3<>/dev/tcp/%s/80; ask() { printf 'GET /\\r\\n' >&3; read -t 3 answer <&3; echo \"$answer\"; }; ask; read line; ask"
+        "exec 3<>/dev/tcp/%s/80; ask() { printf 'GET /\\r\\n' >&3; answer=; read -t 3 answer <&3; echo \"$answer\"; }; ask; read line; ask"
             .formatted(host);
     Process process =
         new ProcessBuilder(in(pod, "timeout", "60", "bash", "-c", script))
