@@ -32,16 +32,20 @@ final class ProxyScene implements AutoCloseable {
     this.proxy =
         new MetadataProxy(
             config,
-            node.asPods(),
-            runtime,
-            sts,
-            Optional::empty,
-            interception -> {
-              throw new IOException("nothing is to be touched");
-            },
+            new MetadataProxy.Ports(
+                node.asPods(),
+                runtime,
+                sts,
+                Optional::empty,
+                interception -> {
+                  throw new IOException("nothing is to be touched");
+                },
+                path -> Optional.empty(),
+                (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
+            new Grants.Patience(hold, Duration.ofSeconds(20)),
+            PodServer.Limits.of(64, 32),
             registry,
-            time,
-            new MetadataProxy.Patience(hold, Duration.ofSeconds(20)));
+            time);
   }
 
   static ProxyScene start() throws IOException {
@@ -72,6 +76,10 @@ final class ProxyScene implements AutoCloseable {
         defaultRole,
         Duration.ofHours(1),
         Duration.ofMinutes(30),
+        false,
+        List.of(),
+        new Config.Metadata.PodLimits(64, 32),
+        new Config.Metadata.Container(List.of(), "nodeward.dev"),
         List.of(),
         List.of(tags));
   }
