@@ -43,7 +43,7 @@ final class ProxyScene implements AutoCloseable {
                 path -> Optional.empty(),
                 (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
             new Grants.Patience(hold, Duration.ofSeconds(20)),
-            PodServer.Limits.of(64, 32),
+            PodServer.Limits.of(128, 128),
             registry,
             time);
   }
