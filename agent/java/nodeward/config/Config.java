@@ -42,6 +42,7 @@ public record Config(
       URI metadataEndpoint,
       Optional<URI> stsEndpoint,
       Optional<URI> autoScalingEndpoint,
+      boolean fips,
       Duration requestTimeout) {
     public Aws {
       positive("requestTimeout", requestTimeout);
@@ -131,7 +132,16 @@ public record Config(
       PodLimits podLimits,
       Container container,
       List<String> interceptInterfaces,
-      List<SessionTag> sessionTags) {
+      List<SessionTag> sessionTags,
+      boolean namespaceRestrictions,
+      RestrictionFormat namespaceRestrictionFormat) {
+
+    /** What the list of roles that a namespace allows holds. */
+    public enum RestrictionFormat {
+      GLOB,
+      REGEXP
+    }
+
     public Metadata {
       open = List.copyOf(open);
       interceptInterfaces = List.copyOf(interceptInterfaces);
@@ -148,10 +158,17 @@ public record Config(
         throw new IllegalArgumentException("refreshBefore must be less than sessionDuration");
       }
       for (String name : interceptInterfaces) {
-        if (!name.matches("[A-Za-z0-9_.-]{1,15}\\+?")) {
+        if (!name.matches("!?[A-Za-z0-9_.-]{1,15}\\+?")) {
           throw new IllegalArgumentException(
-              "interceptInterfaces: \"" + name + "\" is not an interface name like cni0 or eni+");
+              "interceptInterfaces holds \""
+                  + name
+                  + "\", which is not an interface like cni0, eni+, !eth0 or auto");
         }
+      }
+      if (interceptInterfaces.contains("auto")
+          && interceptInterfaces.stream().filter(n -> !n.startsWith("!")).count() > 1) {
+        throw new IllegalArgumentException(
+            "interceptInterfaces holds auto, which stands for all interfaces, and others");
       }
     }
 

@@ -1,6 +1,8 @@
 package nodeward.kube;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.fabric8.kubernetes.api.model.Namespace;
+import io.fabric8.kubernetes.api.model.NamespaceList;
 import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.api.model.NodeList;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -234,7 +236,14 @@ public final class KubeClient implements Component {
    */
   private static KubernetesSerialization serialization() {
     var serialization = new KubernetesSerialization(new ObjectMapper(), false);
-    Stream.of(Node.class, NodeList.class, Pod.class, PodList.class, Status.class)
+    Stream.of(
+            Namespace.class,
+            NamespaceList.class,
+            Node.class,
+            NodeList.class,
+            Pod.class,
+            PodList.class,
+            Status.class)
         .forEach(serialization::registerKubernetesResource);
     return serialization;
   }

@@ -112,11 +112,19 @@ final class ContainerDoor implements Door {
   }
 
   private Handling of(Pod pod, Request request) {
+    PodRole known = grants.role(pod);
+    return known instanceof PodRole.Undetermined
+        ? new Handling.Later(() -> Answers.settled(of(pod, grants.awaitRole(pod), request)))
+        : of(pod, known, request);
+  }
+
+  private Handling of(Pod pod, PodRole known, Request request) {
     String from = pod.fullName();
-    return switch (grants.role(pod)) {
+    return switch (known) {
       case PodRole.None none ->
           refused(request, from, Refusal.NO_ROLE, "the pod has no role", "the pod has no role");
       case PodRole.Malformed(String why) -> refused(request, from, Refusal.BAD_ROLE, why, why);
+      case PodRole.Denied(String why) -> refused(request, from, Refusal.ROLE_DENIED, why, why);
       case PodRole.Undetermined(String why) -> refused(request, from, Refusal.NOT_READY, why, why);
       case PodRole.Assigned assigned ->
           answers.credentials(

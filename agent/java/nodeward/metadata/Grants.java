@@ -86,6 +86,11 @@ final class Grants {
     return policy.of(pod);
   }
 
+  /** Waits for the pod's namespace where its role depends on that and it is not known yet. */
+  PodRole awaitRole(Pod pod) throws InterruptedException {
+    return policy.await(pod, patience.unknownPod);
+  }
+
   /** Empty when something has to be waited for. */
   Optional<CredentialCache.Answer.Held> held(RoleSession session) throws InterruptedException {
     return cache.get(session, Duration.ZERO) instanceof CredentialCache.Answer.Held held

@@ -111,11 +111,20 @@ final class InstanceDoor implements Door {
 
   /** Answers with the role's name, or with its credentials when one is asked for. */
   private Handling forRole(Pod pod, Request request, Optional<String> role) {
+    PodRole known = grants.role(pod);
+    return known instanceof PodRole.Undetermined
+        ? new Handling.Later(
+            () -> Answers.settled(forRole(pod, grants.awaitRole(pod), request, role)))
+        : forRole(pod, known, request, role);
+  }
+
+  private Handling forRole(Pod pod, PodRole known, Request request, Optional<String> role) {
     String from = pod.fullName();
-    return switch (grants.role(pod)) {
+    return switch (known) {
       case PodRole.None none ->
           answers.refused(request, from, Refusal.NO_ROLE, "the pod has no role");
       case PodRole.Malformed(String why) -> answers.refused(request, from, Refusal.BAD_ROLE, why);
+      case PodRole.Denied(String why) -> answers.refused(request, from, Refusal.ROLE_DENIED, why);
       case PodRole.Undetermined(String why) ->
           answers.refused(request, from, Refusal.NOT_READY, why);
       case PodRole.Assigned assigned when role.isEmpty() ->

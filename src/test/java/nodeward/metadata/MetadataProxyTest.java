@@ -8,11 +8,10 @@ import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
-import java.net.Socket;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import nodeward.component.FakeTime;
@@ -35,6 +34,8 @@ class MetadataProxyTest {
   private static final String NOBODY = "127.0.0.99";
 
   private final FakeTime time = new FakeTime();
+  private final FakeNamespaces namespaces = new FakeNamespaces();
+  private final List<String> events = new CopyOnWriteArrayList<>();
   private final FakeNode node = new FakeNode("node-1").register();
   private final FakeSandboxes sandboxes = new FakeSandboxes();
   private final FakeRoleCredentials sts = new FakeRoleCredentials(time);
@@ -108,7 +109,6 @@ class MetadataProxyTest {
     assertThat(proxy.name()).isEqualTo("metadata");
     assertThat(proxy.status())
         .containsEntry("listen", "127.0.0.1:" + proxy.address().getPort())
-        .containsEntry("interception", "off")
         .containsEntry("pods", 2);
   }
 
@@ -137,45 +137,6 @@ class MetadataProxyTest {
   }
 
   @Test
-  void o2TheInterceptionIsInPlaceBeforeTheProxyListens() throws IOException {
-    int port;
-    try (var free = new ServerSocket(0)) {
-      port = free.getLocalPort();
-    }
-    var installed = new ArrayList<Interception>();
-    Firewall firewall =
-        interception -> {
-          assertThatThrownBy(() -> new Socket("127.0.0.1", port).close())
-              .isInstanceOf(IOException.class);
-          installed.add(interception);
-        };
-    var config =
-        new Config.Metadata(
-            true,
-            Address.parse("0.0.0.0:" + port),
-            BASE,
-            "",
-            Duration.ofHours(1),
-            Duration.ofMinutes(30),
-            false,
-            List.of(),
-            new Config.Metadata.PodLimits(64, 32),
-            new Config.Metadata.Container(List.of(), "nodeward.dev"),
-            List.of("cni0", "eni+"),
-            List.of());
-    try (var intercepting =
-        new MetadataProxy(config, ports(firewall), new CollectorRegistry(), time)) {
-      intercepting.start();
-
-      assertThat(installed).hasSize(1);
-      assertThat(installed.getFirst().interfaces()).containsExactly("cni0", "eni+");
-      assertThat(installed.getFirst().port()).isEqualTo(port);
-      assertThat(intercepting.status().get("interception").toString()).startsWith("cni0 eni+ -> ");
-    }
-    assertThat(installed).hasSize(1);
-  }
-
-  @Test
   void closeEndsRequestsThatAreHeld() throws Exception {
     try (var client = client(NOBODY)) {
       // The server must know the connection: one still in its backlog is none of its requests.
@@ -198,26 +159,23 @@ class MetadataProxyTest {
 
   private MetadataProxy proxy(Config.Metadata config, Duration hold, Duration stsLimit) {
     registry.clear();
-    Firewall none =
-        interception -> {
-          throw new IOException("nothing is to be touched");
-        };
     return new MetadataProxy(
         config,
-        ports(none),
+        ports(),
         new Grants.Patience(hold, stsLimit),
         PodServer.Limits.of(64, 32),
         registry,
         time);
   }
 
-  private MetadataProxy.Ports ports(Firewall firewall) {
+  private MetadataProxy.Ports ports() {
     return new MetadataProxy.Ports(
         node.asPods(),
         sandboxes,
         sts,
         base::get,
-        firewall,
+        namespaces,
+        (pod, type, reason, message) -> events.add(pod.fullName() + " " + reason + ": " + message),
         path -> Optional.empty(),
         (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here"));
   }
@@ -235,7 +193,9 @@ class MetadataProxyTest {
         new Config.Metadata.PodLimits(64, 32),
         new Config.Metadata.Container(List.of(), "nodeward.dev"),
         List.of(),
-        List.of());
+        List.of(),
+        false,
+        Config.Metadata.RestrictionFormat.GLOB);
   }
 
   private PodClient client(String source) throws IOException {

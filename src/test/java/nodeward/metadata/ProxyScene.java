@@ -37,9 +37,8 @@ final class ProxyScene implements AutoCloseable {
                 runtime,
                 sts,
                 Optional::empty,
-                interception -> {
-                  throw new IOException("nothing is to be touched");
-                },
+                new FakeNamespaces(),
+                (told, type, reason, message) -> {},
                 path -> Optional.empty(),
                 (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
             new Grants.Patience(hold, Duration.ofSeconds(20)),
@@ -81,7 +80,9 @@ final class ProxyScene implements AutoCloseable {
         new Config.Metadata.PodLimits(64, 32),
         new Config.Metadata.Container(List.of(), "nodeward.dev"),
         List.of(),
-        List.of(tags));
+        List.of(tags),
+        false,
+        Config.Metadata.RestrictionFormat.GLOB);
   }
 
   /** A pod that the watch knows. */

@@ -85,17 +85,15 @@ final class TestProxy implements AutoCloseable {
           new Config.Metadata.PodLimits(64, 32),
           new Config.Metadata.Container(container, AUDIENCE),
           List.of(),
-          List.of());
+          List.of(),
+          false,
+          Config.Metadata.RestrictionFormat.GLOB);
     }
   }
 
   TestProxy start(Settings settings) throws IOException {
     made.forEach(MetadataProxy::close);
     registry = new CollectorRegistry();
-    Firewall untouched =
-        interception -> {
-          throw new IOException("nothing is to be touched");
-        };
     proxy =
         new MetadataProxy(
             settings.config(),
@@ -104,7 +102,8 @@ final class TestProxy implements AutoCloseable {
                 new FakeSandboxes(),
                 sts,
                 () -> Optional.of(BASE),
-                untouched,
+                new FakeNamespaces(),
+                (told, type, reason, message) -> {},
                 this::page,
                 this::review),
             new Grants.Patience(settings.hold, Duration.ofSeconds(20)),
