@@ -130,11 +130,20 @@ final class RoleExplainer {
     }
     boolean own =
         pod.addresses().stream()
-            .map(directory::find)
+            .map(this::asker)
             .anyMatch(a -> a instanceof Asker.Known(Pod known) && known.uid().equals(pod.uid()));
     return own
         ? Optional.empty()
         : Optional.of("gets nothing: its address is not its own alone, see above");
+  }
+
+  private Asker asker(InetAddress address) {
+    try {
+      return directory.find(address);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return new Asker.Unknown();
+    }
   }
 
   private List<String> addresses(Pod pod) {
@@ -142,11 +151,12 @@ final class RoleExplainer {
     for (InetAddress address : pod.addresses()) {
       lines.add(
           address.getHostAddress()
-              + switch (directory.find(address)) {
+              + switch (asker(address)) {
                 case Asker.Known(Pod known) when known.uid().equals(pod.uid()) -> "";
                 case Asker.Known(Pod known) -> " belongs to " + known.fullName() + " now";
                 case Asker.Contested(String those) -> " is claimed by several pods: " + those;
                 case Asker.Host() -> " is the node's own";
+                case Asker.Stranger() -> " is not known to the container runtime";
                 case Asker.Unknown() -> " is no pod's";
               });
     }

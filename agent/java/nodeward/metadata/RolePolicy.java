@@ -83,7 +83,7 @@ final class RolePolicy {
     if (sessionName.length() < 2) {
       return new PodRole.Malformed(SESSION_NAME + " is shorter than 2 characters");
     }
-    PodRole wished = assigned(role, externalId, validSessionName(sessionName));
+    PodRole wished = tagged(assigned(role, externalId, validSessionName(sessionName)), pod);
     return config.namespaceRestrictions() && wished instanceof PodRole.Assigned assigned
         ? restricted(pod.namespace(), assigned)
         : wished;
@@ -120,6 +120,16 @@ final class RolePolicy {
       restrictions.put(namespace, standing);
     }
     return standing.roles;
+  }
+
+  private PodRole tagged(PodRole role, Pod pod) {
+    if (config.sessionTags().isEmpty() || !(role instanceof PodRole.Assigned assigned)) {
+      return role;
+    }
+    return SessionTags.of(config.sessionTags(), pod)
+        .<PodRole>map(
+            tags -> new PodRole.Assigned(assigned.name(), assigned.session().tagged(tags)))
+        .orElseGet(() -> new PodRole.Undetermined("the pod's service account is not known yet"));
   }
 
   private PodRole assigned(String role, String externalId, String sessionName) {

@@ -573,6 +573,7 @@ abstract class ApiServerContract {
                 nodeName + "-a",
                 """
                 "hostNetwork": true,
+                "nodeName": "n1",
                 "nodeSelector": {"gpu": "true"},
                 "tolerations": [
                   {"operator": "Exists", "effect": "NoExecute"},
@@ -598,6 +599,7 @@ abstract class ApiServerContract {
                 nodeName + "-a",
                 uid,
                 new Placement(
+                    "n1",
                     Map.of("gpu", "true"),
                     Placement.Affinity.REQUIRED,
                     List.of(

@@ -29,12 +29,14 @@ import nodeward.config.Address;
 import nodeward.config.Config;
 import nodeward.metadata.FakeNamespaces;
 import nodeward.metadata.FakeRoleCredentials;
+import nodeward.metadata.FakeSandboxes;
 import nodeward.metadata.Firewall.Family;
 import nodeward.metadata.Interception;
 import nodeward.metadata.Interception.Destination;
 import nodeward.metadata.Interception.Service;
 import nodeward.metadata.InterceptionKeeper;
 import nodeward.metadata.MetadataProxy;
+import nodeward.metadata.TokenReviews;
 import nodeward.node.FakeNode;
 import nodeward.node.Pod;
 import org.junit.jupiter.api.AfterEach;
@@ -517,19 +519,29 @@ class InterceptionE2eTest {
             Duration.ofHours(1),
             Duration.ofMinutes(30),
             patterns,
+            List.of(),
             false,
-            Config.Metadata.RestrictionFormat.GLOB);
+            Config.Metadata.RestrictionFormat.GLOB,
+            false,
+            List.of(),
+            false,
+            new Config.Metadata.PodLimits(64, 32),
+            new Config.Metadata.Container(List.of(), "nodeward.dev"));
     var keeper =
         new InterceptionKeeper(
             config, new Iptables(), new CollectorRegistry(), Time.SYSTEM, Duration.ofSeconds(4));
     var proxy =
         new MetadataProxy(
             config,
-            fake.asPods(),
-            new FakeRoleCredentials(Time.SYSTEM),
-            Optional::empty,
-            new FakeNamespaces(),
-            (told, type, reason, message) -> {},
+            new MetadataProxy.Ports(
+                fake.asPods(),
+                new FakeSandboxes(),
+                new FakeRoleCredentials(Time.SYSTEM),
+                Optional::empty,
+                new FakeNamespaces(),
+                (told, type, reason, message) -> {},
+                path -> Optional.empty(),
+                (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
             new CollectorRegistry(),
             Time.SYSTEM);
     keeper.start();

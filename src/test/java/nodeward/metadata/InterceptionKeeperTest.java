@@ -176,8 +176,14 @@ class InterceptionKeeperTest {
             Duration.ofHours(1),
             Duration.ofMinutes(30),
             interfaces,
+            List.of(),
             false,
-            Config.Metadata.RestrictionFormat.GLOB);
+            Config.Metadata.RestrictionFormat.GLOB,
+            false,
+            List.of(),
+            false,
+            new Config.Metadata.PodLimits(64, 32),
+            new Config.Metadata.Container(List.of(), "nodeward.dev"));
     return new InterceptionKeeper(config, firewall, registry, time);
   }
 }

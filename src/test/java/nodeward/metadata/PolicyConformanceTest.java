@@ -454,18 +454,23 @@ class PolicyConformanceTest {
     var node = new FakeNode("node-1").register();
     node.put(withRole("reader"));
     var sts = new FakeRoleCredentials(time);
-    var patience = new MetadataProxy.Patience(Duration.ofSeconds(20), Duration.ofSeconds(20));
+    var patience = new Grants.Patience(Duration.ofSeconds(20), Duration.ofSeconds(20));
     try (var proxy =
         new MetadataProxy(
             config(true, format, BASE, ""),
-            node.asPods(),
-            sts,
-            Optional::empty,
-            namespaces,
-            (told, type, reason, message) -> events.add(reason + " " + message),
+            new MetadataProxy.Ports(
+                node.asPods(),
+                new FakeSandboxes(),
+                sts,
+                Optional::empty,
+                namespaces,
+                (told, type, reason, message) -> events.add(reason + " " + message),
+                path -> Optional.empty(),
+                (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
+            patience,
+            PodServer.Limits.of(64, 32),
             new CollectorRegistry(),
-            time,
-            patience)) {
+            time)) {
       proxy.start();
       try (var client = new PodClient("127.0.0.11", proxy.address())) {
         long began = System.nanoTime();
@@ -522,7 +527,13 @@ class PolicyConformanceTest {
         Duration.ofHours(1),
         Duration.ofMinutes(30),
         List.of(),
+        List.of(),
         restricted,
-        format);
+        format,
+        false,
+        List.of(),
+        false,
+        new Config.Metadata.PodLimits(64, 32),
+        new Config.Metadata.Container(List.of(), "nodeward.dev"));
   }
 }

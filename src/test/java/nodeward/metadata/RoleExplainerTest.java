@@ -102,6 +102,7 @@ class RoleExplainerTest {
         .startsWith("gets nothing: iam.amazonaws.com/role \"a b\" is neither");
     assertThat(explain("shop", "empty"))
         .containsEntry("annotation", "iam.amazonaws.com/role is empty");
+    poll(() -> !events.isEmpty());
     assertThat(events).hasSize(1).first().asString().startsWith("shop/bad RoleDenied ");
   }
 
@@ -215,17 +216,27 @@ class RoleExplainerTest {
             Duration.ofHours(1),
             Duration.ofMinutes(30),
             List.of(),
+            List.of(),
             restricted,
-            Config.Metadata.RestrictionFormat.GLOB);
+            Config.Metadata.RestrictionFormat.GLOB,
+            false,
+            List.of(),
+            false,
+            new Config.Metadata.PodLimits(64, 32),
+            new Config.Metadata.Container(List.of(), "nodeward.dev"));
     var started =
         new MetadataProxy(
             config,
-            node.asPods(),
-            sts,
-            base::get,
-            namespaces,
-            (pod, type, reason, message) ->
-                events.add(pod.fullName() + " " + reason + " " + message),
+            new MetadataProxy.Ports(
+                node.asPods(),
+                new FakeSandboxes(),
+                sts,
+                base::get,
+                namespaces,
+                (pod, type, reason, message) ->
+                    events.add(pod.fullName() + " " + reason + " " + message),
+                path -> Optional.empty(),
+                (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
             new CollectorRegistry(),
             time);
     proxy = Optional.of(started);
