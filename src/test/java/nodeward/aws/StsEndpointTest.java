@@ -8,6 +8,7 @@ import java.net.URI;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import nodeward.component.Time;
 import nodeward.config.Config;
@@ -64,7 +65,7 @@ class StsEndpointTest {
             new RoleSession(
                 "arn:aws:iam::123456789012:role/r", "", "shop.web", Duration.ofHours(1));
 
-        assertThatThrownBy(() -> new StsRoleCredentials(clients).assume(session))
+        assertThatThrownBy(() -> new StsRoleCredentials(clients, Map.of()).assume(session))
             .hasMessageContaining("not sent");
       }
     }

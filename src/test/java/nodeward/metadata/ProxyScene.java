@@ -42,7 +42,7 @@ final class ProxyScene implements AutoCloseable {
                 path -> Optional.empty(),
                 (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
             new Grants.Patience(hold, Duration.ofSeconds(20)),
-            PodServer.Limits.of(128, 64),
+            PodServer.Limits.of(128, 128),
             registry,
             time);
   }
