@@ -63,6 +63,12 @@ e2e-tools:
 	@[ "$$(id -u)" = 0 ] || { echo "make e2e: root is needed: a test node has namespaces, mounts and iptables of its own" >&2; exit 1; }
 	@command -v go >/dev/null || { echo "make e2e: Go is missing: install the package golang-go, or from go.dev" >&2; exit 1; }
 
+FUZZ_SECONDS ?= 120
+.PHONY: fuzz
+fuzz: packaged ## look for requests that get what they should not: FUZZ_SECONDS=120
+	"$(JAVA25)/bin/java" -Xmx512m -cp "target/test-classes:target/classes:$$(cat target/test.classpath)" \
+		nodeward.metadata.RequestFuzz target/fuzz $(FUZZ_SECONDS)
+
 # One class waits for five minutes; it asks to run beside the others, which run one after the other.
 .PHONY: e2e
 e2e: e2e-tools build ## end-to-end tests on a real control plane and a real node; needs root and Go

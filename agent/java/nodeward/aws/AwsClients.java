@@ -5,7 +5,6 @@ import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.net.URI;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
@@ -69,12 +68,10 @@ public final class AwsClients implements AutoCloseable {
   /** With interceptors that see each request on its way. */
   AwsClients(Config.Aws config, Imds imds, Time time, List<ExecutionInterceptor> interceptors) {
     this.config = config;
+    this.interceptors = List.copyOf(interceptors);
     this.imds = imds;
     this.nodeRole = new NodeRole(imds, time);
     this.clock = new AwsClock(time);
-    var all = new ArrayList<>(interceptors);
-    all.add(clock);
-    this.interceptors = List.copyOf(all);
   }
 
   synchronized StsClient sts() throws IOException {
@@ -167,6 +164,7 @@ public final class AwsClients implements AutoCloseable {
                     .apiCallTimeout(config.requestTimeout().multipliedBy(ATTEMPTS_IN_ALL))
                     .retryStrategy(RetryMode.STANDARD)
                     .executionInterceptors(interceptors)
+                    .addExecutionInterceptor(clock)
                     .defaultProfileFile(noProfiles()));
   }
 

@@ -127,14 +127,15 @@ public record Config(
       String defaultRole,
       Duration sessionDuration,
       Duration refreshBefore,
-      boolean requireV2,
-      List<Preset> open,
-      PodLimits podLimits,
-      Container container,
       List<String> interceptInterfaces,
       List<SessionTag> sessionTags,
       boolean namespaceRestrictions,
-      RestrictionFormat namespaceRestrictionFormat) {
+      RestrictionFormat namespaceRestrictionFormat,
+      boolean requireV2,
+      List<Preset> open,
+      boolean openByNamespace,
+      PodLimits podLimits,
+      Container container) {
 
     /** What the list of roles that a namespace allows holds. */
     public enum RestrictionFormat {
@@ -172,15 +173,6 @@ public record Config(
       }
     }
 
-    /** What a role session is tagged with. */
-    public enum SessionTag {
-      CLUSTER,
-      NODE,
-      NAMESPACE,
-      POD,
-      SERVICEACCOUNT
-    }
-
     /** What one pod's address may hold of the proxy at a time. */
     public record PodLimits(int connections, int requests) {
       public PodLimits {
@@ -201,6 +193,15 @@ public record Config(
           throw new IllegalArgumentException("audience must be given");
         }
       }
+    }
+
+    /** What a role session is tagged with. */
+    public enum SessionTag {
+      CLUSTER,
+      NODE,
+      NAMESPACE,
+      POD,
+      SERVICEACCOUNT
     }
   }
 

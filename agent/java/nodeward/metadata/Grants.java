@@ -51,13 +51,8 @@ final class Grants {
             .register(registry);
   }
 
-  Optional<Pod> pod(InetAddress address) {
-    try {
-      return directory.known(address);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      return Optional.empty();
-    }
+  Optional<Pod> pod(InetAddress address) throws InterruptedException {
+    return directory.known(address);
   }
 
   /** An address that is no pod's yet is waited for, the host's own is not. */
@@ -86,7 +81,7 @@ final class Grants {
     return policy.of(pod);
   }
 
-  /** Waits for the pod's namespace where its role depends on that and it is not known yet. */
+  /** As {@link #role}, but waits while the pod's namespace is not known. */
   PodRole awaitRole(Pod pod) throws InterruptedException {
     return policy.await(pod, patience.unknownPod);
   }

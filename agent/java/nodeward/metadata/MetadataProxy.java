@@ -26,9 +26,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The metadata proxy as a part of the agent: puts the interception in place, opens its doors to the
- * pods ({@link InstanceDoor}, {@link ContainerDoor}), and fetches and renews credentials before
- * they are asked for. What a request gets is decided behind the doors.
+ * The metadata proxy as a part of the agent: opens its doors to the pods ({@link InstanceDoor},
+ * {@link ContainerDoor}), and fetches and renews credentials before they are asked for. What a
+ * request gets is decided behind the doors.
  */
 public final class MetadataProxy implements Component {
   private static final Logger log = LoggerFactory.getLogger(MetadataProxy.class);
@@ -51,6 +51,7 @@ public final class MetadataProxy implements Component {
   private final PodDirectory directory;
   private final RolePolicy policy;
   private final CredentialCache cache;
+  private final Openness openness;
   private final Refusals refusals;
   private final Audit audit = new Audit();
   private final RoleTeller teller;
@@ -93,6 +94,7 @@ public final class MetadataProxy implements Component {
     this.cache =
         new CredentialCache(ports.credentials, config.refreshBefore(), time, registry, loop::wake);
     this.directory = new PodDirectory(ports.pods, ports.sandboxes, time, registry, loop::wake);
+    this.openness = new Openness(config, ports.namespaces);
     ports.namespaces.onChange(loop::wake);
     this.teller = new RoleTeller(ports.events, time);
     this.explainer = new RoleExplainer(config, ports.pods, directory, policy, cache);
@@ -104,7 +106,7 @@ public final class MetadataProxy implements Component {
             grants,
             answers,
             new Tokens(time),
-            new Openness(config),
+            openness,
             new InstancePages(ports.instance, time));
     this.containerDoor =
         new ContainerDoor(
@@ -150,6 +152,11 @@ public final class MetadataProxy implements Component {
   /** Where pods find the container credentials endpoint, once started. */
   List<InetSocketAddress> containerAddresses() {
     return bound().subList(1, bound().size());
+  }
+
+  /** The same door as behind {@link #address}. */
+  Door instanceDoor() {
+    return instanceDoor;
   }
 
   private List<InetSocketAddress> bound() {
@@ -198,9 +205,7 @@ public final class MetadataProxy implements Component {
     http.ifPresent(s -> log.info("metadata: proxy stopped"));
   }
 
-  /**
-   * Which role the pod gets or why it gets none, step by step; blocks for a fraction of a second.
-   */
+  /** Which role the pod gets or why it gets none, step by step; cheap, never blocks. */
   public SequencedMap<String, Object> explain(String namespace, String pod) {
     return explainer.explain(namespace, pod);
   }
@@ -211,6 +216,7 @@ public final class MetadataProxy implements Component {
     boolean undetermined = false;
     List<Pod> askers = askers();
     for (Pod pod : askers) {
+      openness.follow(pod);
       switch (policy.of(pod)) {
         case PodRole.Assigned assigned -> {
           wanted.add(assigned.session());

@@ -12,9 +12,8 @@ import nodeward.node.Pod;
 import nodeward.node.Pods;
 
 /**
- * Says which role a pod gets, or why it gets none, and each step on the way there. It tells what
- * the proxy would answer at this moment, and asks nobody but the container runtime, which has a
- * fraction of a second. Any thread may ask.
+ * Says which role a pod gets, or why it gets none, and each step on the way there. Asks nobody: it
+ * tells what the proxy would answer at this moment. Any thread may ask.
  */
 final class RoleExplainer {
   private final Config.Metadata config;
@@ -61,6 +60,9 @@ final class RoleExplainer {
   private void explain(Pod pod, SequencedMap<String, Object> steps) {
     steps.put("pod", pod.fullName() + ", uid " + pod.uid() + ", " + state(pod));
     steps.put("address", addresses(pod));
+    if (pod.hostNetwork() && !config.container().listen().isEmpty()) {
+      steps.put("asks", "the container credentials endpoint, with its ServiceAccount's token");
+    }
     steps.put("annotation", annotation(pod));
     steps.put(
         "base",
@@ -121,13 +123,12 @@ final class RoleExplainer {
     if (pod.finished()) {
       return Optional.of("gets nothing: it has ended");
     }
-    if (pod.hostNetwork() && !config.container().listen().isEmpty()) {
-      return Optional.empty();
-    }
     if (pod.hostNetwork()) {
-      return Optional.of(
-          "gets nothing at the metadata address: on the host's network no pod is told from"
-              + " another");
+      return config.container().listen().isEmpty()
+          ? Optional.of(
+              "gets nothing: on the host's network no pod is told from another by its address, and"
+                  + " metadata.container.listen is empty")
+          : Optional.empty();
     }
     if (pod.addresses().isEmpty()) {
       return Optional.empty();
@@ -160,8 +161,8 @@ final class RoleExplainer {
                 case Asker.Known(Pod known) -> " belongs to " + known.fullName() + " now";
                 case Asker.Contested(String those) -> " is claimed by several pods: " + those;
                 case Asker.Host() -> " is the node's own";
+                case Asker.Stranger() -> " is not known to the container runtime";
                 case Asker.Unknown() -> " is no pod's";
-                case Asker.Stranger() -> " is no pod's of this node";
               });
     }
     if (lines.isEmpty()) {

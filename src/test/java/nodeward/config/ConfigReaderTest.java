@@ -80,6 +80,7 @@ class ConfigReaderTest {
           refreshBefore: 20m
           requireV2: true
           open: [placement, instance-identity]
+          openByNamespace: true
           podLimits: {connections: 7, requests: 8}
           container: {listen: ["169.254.170.23:80"], audience: a}
           interceptInterfaces: [cni0, eni+]

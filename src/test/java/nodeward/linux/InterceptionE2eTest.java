@@ -518,14 +518,15 @@ class InterceptionE2eTest {
             "",
             Duration.ofHours(1),
             Duration.ofMinutes(30),
-            false,
-            List.of(),
-            new Config.Metadata.PodLimits(64, 32),
-            new Config.Metadata.Container(List.of(), "nodeward.dev"),
             patterns,
             List.of(),
             false,
-            Config.Metadata.RestrictionFormat.GLOB);
+            Config.Metadata.RestrictionFormat.GLOB,
+            false,
+            List.of(),
+            false,
+            new Config.Metadata.PodLimits(64, 32),
+            new Config.Metadata.Container(List.of(), "nodeward.dev"));
     var keeper =
         new InterceptionKeeper(
             config, new Iptables(), new CollectorRegistry(), Time.SYSTEM, Duration.ofSeconds(4));

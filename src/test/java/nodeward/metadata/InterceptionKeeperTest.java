@@ -175,14 +175,15 @@ class InterceptionKeeperTest {
             "",
             Duration.ofHours(1),
             Duration.ofMinutes(30),
-            false,
-            List.of(),
-            new Config.Metadata.PodLimits(64, 32),
-            new Config.Metadata.Container(List.of(), "nodeward.dev"),
             interfaces,
             List.of(),
             false,
-            Config.Metadata.RestrictionFormat.GLOB);
+            Config.Metadata.RestrictionFormat.GLOB,
+            false,
+            List.of(),
+            false,
+            new Config.Metadata.PodLimits(64, 32),
+            new Config.Metadata.Container(List.of(), "nodeward.dev"));
     return new InterceptionKeeper(config, firewall, registry, time);
   }
 }

@@ -29,12 +29,12 @@ class MetadataProxyTest {
   private static final String BASE = "arn:aws:iam::123456789012:role/";
   private static final String LISTING = "/latest/meta-data/iam/security-credentials";
   private static final String TTL = "X-aws-ec2-metadata-token-ttl-seconds: ";
+  private static final String TOKEN = "X-aws-ec2-metadata-token: ";
   private static final String WEB = "127.0.0.11";
   private static final String PLAIN = "127.0.0.12";
   private static final String NOBODY = "127.0.0.99";
 
   private final FakeTime time = new FakeTime();
-  private final FakeNamespaces namespaces = new FakeNamespaces();
   private final List<String> events = new CopyOnWriteArrayList<>();
   private final FakeNode node = new FakeNode("node-1").register();
   private final FakeSandboxes sandboxes = new FakeSandboxes();
@@ -161,23 +161,20 @@ class MetadataProxyTest {
     registry.clear();
     return new MetadataProxy(
         config,
-        ports(),
+        new MetadataProxy.Ports(
+            node.asPods(),
+            sandboxes,
+            sts,
+            base::get,
+            new FakeNamespaces(),
+            (pod, type, reason, message) ->
+                events.add(pod.fullName() + " " + reason + ": " + message),
+            path -> Optional.empty(),
+            (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
         new Grants.Patience(hold, stsLimit),
         PodServer.Limits.of(64, 32),
         registry,
         time);
-  }
-
-  private MetadataProxy.Ports ports() {
-    return new MetadataProxy.Ports(
-        node.asPods(),
-        sandboxes,
-        sts,
-        base::get,
-        namespaces,
-        (pod, type, reason, message) -> events.add(pod.fullName() + " " + reason + ": " + message),
-        path -> Optional.empty(),
-        (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here"));
   }
 
   private static Config.Metadata config(String listen, String baseArn, String defaultRole) {
@@ -188,14 +185,15 @@ class MetadataProxyTest {
         defaultRole,
         Duration.ofHours(1),
         Duration.ofMinutes(30),
+        List.of(),
+        List.of(),
+        false,
+        Config.Metadata.RestrictionFormat.GLOB,
         false,
         List.of(),
+        false,
         new Config.Metadata.PodLimits(64, 32),
-        new Config.Metadata.Container(List.of(), "nodeward.dev"),
-        List.of(),
-        List.of(),
-        false,
-        Config.Metadata.RestrictionFormat.GLOB);
+        new Config.Metadata.Container(List.of(), "nodeward.dev"));
   }
 
   private PodClient client(String source) throws IOException {

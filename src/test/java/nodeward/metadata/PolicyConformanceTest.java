@@ -526,13 +526,14 @@ class PolicyConformanceTest {
         defaultRole,
         Duration.ofHours(1),
         Duration.ofMinutes(30),
-        false,
-        List.of(),
-        new Config.Metadata.PodLimits(64, 32),
-        new Config.Metadata.Container(List.of(), "nodeward.dev"),
         List.of(),
         List.of(),
         restricted,
-        format);
+        format,
+        false,
+        List.of(),
+        false,
+        new Config.Metadata.PodLimits(64, 32),
+        new Config.Metadata.Container(List.of(), "nodeward.dev"));
   }
 }

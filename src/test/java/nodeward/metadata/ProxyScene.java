@@ -38,7 +38,7 @@ final class ProxyScene implements AutoCloseable {
                 sts,
                 Optional::empty,
                 new FakeNamespaces(),
-                (told, type, reason, message) -> {},
+                (pod, type, reason, message) -> {},
                 path -> Optional.empty(),
                 (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
             new Grants.Patience(hold, Duration.ofSeconds(20)),
@@ -75,14 +75,15 @@ final class ProxyScene implements AutoCloseable {
         defaultRole,
         Duration.ofHours(1),
         Duration.ofMinutes(30),
-        false,
-        List.of(),
-        new Config.Metadata.PodLimits(64, 32),
-        new Config.Metadata.Container(List.of(), "nodeward.dev"),
         List.of(),
         List.of(tags),
         false,
-        Config.Metadata.RestrictionFormat.GLOB);
+        Config.Metadata.RestrictionFormat.GLOB,
+        false,
+        List.of(),
+        false,
+        new Config.Metadata.PodLimits(64, 32),
+        new Config.Metadata.Container(List.of(), "nodeward.dev"));
   }
 
   /** A pod that the watch knows. */

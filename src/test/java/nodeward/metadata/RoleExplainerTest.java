@@ -102,6 +102,7 @@ class RoleExplainerTest {
         .startsWith("gets nothing: iam.amazonaws.com/role \"a b\" is neither");
     assertThat(explain("shop", "empty"))
         .containsEntry("annotation", "iam.amazonaws.com/role is empty");
+    poll(() -> !events.isEmpty());
     assertThat(events).hasSize(1).first().asString().startsWith("shop/bad RoleDenied ");
   }
 
@@ -214,14 +215,15 @@ class RoleExplainerTest {
             defaultRole,
             Duration.ofHours(1),
             Duration.ofMinutes(30),
-            false,
-            List.of(),
-            new Config.Metadata.PodLimits(64, 32),
-            new Config.Metadata.Container(List.of(), "nodeward.dev"),
             List.of(),
             List.of(),
             restricted,
-            Config.Metadata.RestrictionFormat.GLOB);
+            Config.Metadata.RestrictionFormat.GLOB,
+            false,
+            List.of(),
+            false,
+            new Config.Metadata.PodLimits(64, 32),
+            new Config.Metadata.Container(List.of(), "nodeward.dev"));
     var started =
         new MetadataProxy(
             config,

@@ -201,13 +201,14 @@ class RolePolicyTest {
         defaultRole,
         Duration.ofHours(1),
         Duration.ofMinutes(30),
+        List.of(),
+        List.of(),
+        false,
+        Config.Metadata.RestrictionFormat.GLOB,
         false,
         List.of(),
+        false,
         new Config.Metadata.PodLimits(64, 32),
-        new Config.Metadata.Container(List.of(), "nodeward.dev"),
-        List.of(),
-        List.of(),
-        false,
-        Config.Metadata.RestrictionFormat.GLOB);
+        new Config.Metadata.Container(List.of(), "nodeward.dev"));
   }
 }
