@@ -124,15 +124,6 @@ public final class Agent implements StatusSource, AutoCloseable {
     var namespaces = new KubeNamespaces(kube);
     var podEvents = KubeEvents.ofPods(kube, name, time);
     parts.addAll(List.of(kube, node, pods, namespaces, events, podEvents, board, instance));
-    if (config.conntrack().enabled()) {
-      var table = new KernelConntrack(config.node().procRoot());
-      parts.add(new ConntrackWatch(config.conntrack(), table, board, registry, time));
-    }
-    if (config.runtime().enabled()) {
-      var docker = new DockerSocket(config.runtime().dockerSocket());
-      var containerd = new CriSocket(config.runtime().containerdSocket());
-      parts.add(new RuntimeWatch(config.runtime(), docker, containerd, board, registry, time));
-    }
     if (config.metadata().enabled()) {
       var proxy =
           new MetadataProxy(
@@ -155,6 +146,15 @@ public final class Agent implements StatusSource, AutoCloseable {
       this.metadata = Optional.of(proxy);
     } else {
       this.metadata = Optional.empty();
+    }
+    if (config.conntrack().enabled()) {
+      var table = new KernelConntrack(config.node().procRoot());
+      parts.add(new ConntrackWatch(config.conntrack(), table, board, registry, time));
+    }
+    if (config.runtime().enabled()) {
+      var docker = new DockerSocket(config.runtime().dockerSocket());
+      var containerd = new CriSocket(config.runtime().containerdSocket());
+      parts.add(new RuntimeWatch(config.runtime(), docker, containerd, board, registry, time));
     }
     if (config.gate().enabled()) {
       Optional<LaunchWatch> launch = Optional.empty();
