@@ -39,6 +39,7 @@ import nodeward.kube.KubeClosedNodes;
 import nodeward.kube.KubeDaemonSets;
 import nodeward.kube.KubeEvents;
 import nodeward.kube.KubeEvictions;
+import nodeward.kube.KubeTokenReviews;
 import nodeward.kube.OwnNode;
 import nodeward.kube.OwnPods;
 import nodeward.linux.CriSandboxes;
@@ -80,6 +81,7 @@ public final class Agent implements StatusSource, AutoCloseable {
   private final long started = time.nanos();
   private final SdNotify systemd;
   private final Imds imds;
+  private final Imds imdsOfPods;
   private final AwsClients aws;
   private final List<Component> parts = new ArrayList<>();
   private final Pulse pulse;
@@ -98,6 +100,8 @@ public final class Agent implements StatusSource, AutoCloseable {
     var pods = new OwnPods(kube, name);
     var events = new KubeEvents(kube, name, time);
     this.imds = new Imds(config.aws().metadataEndpoint(), time);
+    // Pods that ask must not keep the agent's own questions waiting.
+    this.imdsOfPods = new Imds(config.aws().metadataEndpoint(), time);
     this.aws = new AwsClients(config.aws(), imds, time);
     var board =
         new ConditionBoard(
@@ -123,14 +127,17 @@ public final class Agent implements StatusSource, AutoCloseable {
       parts.add(
           new MetadataProxy(
               config.metadata(),
-              pods,
-              new CriSandboxes(config.node().criSocket()),
-              new StsRoleCredentials(
-                  aws,
-                  SessionTags.ofNode(
-                      config.metadata().sessionTags(), config.node().cluster(), name)),
-              instance,
-              new Iptables(),
+              new MetadataProxy.Ports(
+                  pods,
+                  new CriSandboxes(config.node().criSocket()),
+                  new StsRoleCredentials(
+                      aws,
+                      SessionTags.ofNode(
+                          config.metadata().sessionTags(), config.node().cluster(), name)),
+                  instance,
+                  new Iptables(),
+                  imdsOfPods::get,
+                  new KubeTokenReviews(kube)),
               registry,
               time));
     }
@@ -248,6 +255,7 @@ public final class Agent implements StatusSource, AutoCloseable {
     lifecycle.close();
     aws.close();
     imds.close();
+    imdsOfPods.close();
     log.info("agent: stopped");
   }
 

@@ -126,9 +126,14 @@ public record Config(
       String defaultRole,
       Duration sessionDuration,
       Duration refreshBefore,
+      boolean requireV2,
+      List<Preset> open,
+      PodLimits podLimits,
+      Container container,
       List<String> interceptInterfaces,
       List<SessionTag> sessionTags) {
     public Metadata {
+      open = List.copyOf(open);
       interceptInterfaces = List.copyOf(interceptInterfaces);
       sessionTags = List.copyOf(sessionTags);
       if (!baseRoleArn.isEmpty() && !baseRoleArn.matches("arn:[\\w-]+:iam::\\d{12}:role/.*")) {
@@ -157,6 +162,28 @@ public record Config(
       NAMESPACE,
       POD,
       SERVICEACCOUNT
+    }
+
+    /** What one pod's address may hold of the proxy at a time. */
+    public record PodLimits(int connections, int requests) {
+      public PodLimits {
+        if (connections < 1 || connections > 1024) {
+          throw new IllegalArgumentException("connections must be between 1 and 1024");
+        }
+        if (requests < 1 || requests > 1024) {
+          throw new IllegalArgumentException("requests must be between 1 and 1024");
+        }
+      }
+    }
+
+    /** The container credentials endpoint; without an address there is none. */
+    public record Container(List<Address> listen, String audience) {
+      public Container {
+        listen = List.copyOf(listen);
+        if (audience.isBlank()) {
+          throw new IllegalArgumentException("audience must be given");
+        }
+      }
     }
   }
 

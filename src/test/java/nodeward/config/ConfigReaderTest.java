@@ -77,6 +77,10 @@ class ConfigReaderTest {
           defaultRole: r
           sessionDuration: 2h
           refreshBefore: 20m
+          requireV2: true
+          open: [placement, instance-identity]
+          podLimits: {connections: 7, requests: 8}
+          container: {listen: ["169.254.170.23:80"], audience: a}
           interceptInterfaces: [cni0, eni+]
           sessionTags: [cluster, serviceAccount]
         conntrack: {enabled: false, interval: 4s, nearFull: 0.5, critical: 0.6}
@@ -181,6 +185,8 @@ class ConfigReaderTest {
         "aws:\\n  stsEndpoint: ftp://x|:2: aws.stsEndpoint: \"ftp://x\" is not a URL",
         "state:\\n  directory: here|:2: state.directory: \"here\" is not an absolute path",
         "metadata:\\n  baseRoleArn: foo|:2: metadata.baseRoleArn: \"foo\" is not like",
+        "metadata:\\n  open: [iam]|:2: metadata.open[0]: \"iam\" is none of instance-id, placement",
+        "metadata:\\n  podLimits: {connections: 0}|:2: metadata.podLimits.connections: must be",
         "metadata:\\n  sessionDuration: 1m|:2: metadata.sessionDuration: must be",
         "node: {name: a}\\nnode: {name: b}|:2: ",
         "node: {name: a|:1: ",

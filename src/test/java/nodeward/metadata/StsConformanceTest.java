@@ -35,6 +35,7 @@ import nodeward.component.Health;
 import nodeward.component.Time;
 import nodeward.config.Config;
 import nodeward.config.Config.Metadata.SessionTag;
+import nodeward.metadata.TestProxy.Settings;
 import nodeward.node.FakeNode;
 import nodeward.node.Pod;
 import org.junit.jupiter.api.Test;
@@ -149,18 +150,18 @@ class StsConformanceTest {
 
   @Test
   void s1AbandonedCallersAreServedByTheOneCallOverHttp() throws Exception {
-    try (var scene = ProxyScene.start();
+    try (var scene = TestProxy.started(new Settings());
         var threads = Executors.newVirtualThreadPerTaskExecutor()) {
       CountDownLatch gate = scene.sts.hang();
       scene.pod("cold", "127.0.0.18", "cold");
       var answers = new ArrayList<Future<PodClient.Response>>();
-      try (var leaver = new PodClient("127.0.0.18", scene.proxy.address())) {
+      try (var leaver = new PodClient("127.0.0.18", scene.proxy().address())) {
         leaver.write(
-            "GET " + ProxyScene.LISTING + "/cold HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n");
+            "GET " + TestProxy.LISTING + "/cold HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n");
       }
       for (int i = 0; i < 50; i++) {
         answers.add(
-            threads.submit(() -> scene.ask("127.0.0.18", "GET", ProxyScene.LISTING + "/cold")));
+            threads.submit(() -> scene.ask("127.0.0.18", "GET", TestProxy.LISTING + "/cold")));
       }
       await(() -> !scene.sts.calls().isEmpty());
       gate.countDown();
@@ -190,17 +191,17 @@ class StsConformanceTest {
 
   @Test
   void s2ASessionWaitsForATagThatIsNotKnownYet() throws Exception {
-    try (var scene =
-        ProxyScene.start(
-            ProxyScene.config("", SessionTag.SERVICEACCOUNT), LIMIT, s -> s.runtime.start())) {
-      Pod web = ProxyScene.withRole(FakeNode.pod("shop", "web", ""), "reader");
+    try (var scene = new TestProxy()) {
+      scene.runtime.start();
+      scene.start(new Settings().tags(SessionTag.SERVICEACCOUNT));
+      Pod web = TestProxy.withRole(FakeNode.pod("shop", "web", ""), "reader");
       scene.runtime.run(web, "127.0.0.11");
       assertThat(scene.roleOf("127.0.0.11")).startsWith("503 ");
       assertThat(scene.sts.calls()).isEmpty();
 
       scene.node.put(web);
 
-      assertThat(scene.ask("127.0.0.11", "GET", ProxyScene.LISTING + "/reader").status())
+      assertThat(scene.ask("127.0.0.11", "GET", TestProxy.LISTING + "/reader").status())
           .isEqualTo(200);
       assertThat(scene.sts.calls().getFirst().tags())
           .isEqualTo(Map.of("kubernetes-service-account", "default"));
@@ -297,15 +298,15 @@ class StsConformanceTest {
 
   @Test
   void s4WithoutStsTheAnswerIsToTryLaterOverHttp() throws Exception {
-    try (var scene = ProxyScene.start()) {
+    try (var scene = TestProxy.started(new Settings())) {
       scene.sts.fail("connection refused");
       scene.pod("cold", "127.0.0.18", "cold");
 
-      PodClient.Response response = scene.ask("127.0.0.18", "GET", ProxyScene.LISTING + "/cold");
+      PodClient.Response response = scene.ask("127.0.0.18", "GET", TestProxy.LISTING + "/cold");
 
       assertThat(response.status()).isEqualTo(503);
       assertThat(response.body()).isEqualTo("no credentials at present: try again\n");
-      assertThat(scene.proxy.health()).isEqualTo(Health.degraded("connection refused"));
+      assertThat(scene.proxy().health()).isEqualTo(Health.degraded("connection refused"));
       assertThat(scene.roleOf("127.0.0.18")).isEqualTo("200 cold");
     }
   }
@@ -328,12 +329,12 @@ class StsConformanceTest {
 
   @Test
   void s5s13ADenialIsForbiddenAndKeepsStsWordsToItselfOverHttp() throws Exception {
-    try (var scene = ProxyScene.start()) {
+    try (var scene = TestProxy.started(new Settings())) {
       scene.sts.deny("arn:aws:sts::123456789012:assumed-role/node/i-1 is not authorized");
       scene.pod("denied", "127.0.0.19", "secretive");
 
       PodClient.Response response =
-          scene.ask("127.0.0.19", "GET", ProxyScene.LISTING + "/secretive");
+          scene.ask("127.0.0.19", "GET", TestProxy.LISTING + "/secretive");
 
       assertThat(response.status()).isEqualTo(403);
       assertThat(response.headers()).containsEntry("content-type", "application/json");
