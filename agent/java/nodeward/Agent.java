@@ -114,15 +114,6 @@ public final class Agent implements StatusSource, AutoCloseable {
             config.metadata().baseRoleArn());
 
     parts.addAll(List.of(kube, node, pods, events, board, instance));
-    if (config.conntrack().enabled()) {
-      var table = new KernelConntrack(config.node().procRoot());
-      parts.add(new ConntrackWatch(config.conntrack(), table, board, registry, time));
-    }
-    if (config.runtime().enabled()) {
-      var docker = new DockerSocket(config.runtime().dockerSocket());
-      var containerd = new CriSocket(config.runtime().containerdSocket());
-      parts.add(new RuntimeWatch(config.runtime(), docker, containerd, board, registry, time));
-    }
     if (config.metadata().enabled()) {
       parts.add(
           new MetadataProxy(
@@ -140,6 +131,15 @@ public final class Agent implements StatusSource, AutoCloseable {
                   new KubeTokenReviews(kube)),
               registry,
               time));
+    }
+    if (config.conntrack().enabled()) {
+      var table = new KernelConntrack(config.node().procRoot());
+      parts.add(new ConntrackWatch(config.conntrack(), table, board, registry, time));
+    }
+    if (config.runtime().enabled()) {
+      var docker = new DockerSocket(config.runtime().dockerSocket());
+      var containerd = new CriSocket(config.runtime().containerdSocket());
+      parts.add(new RuntimeWatch(config.runtime(), docker, containerd, board, registry, time));
     }
     if (config.gate().enabled()) {
       Optional<LaunchWatch> launch = Optional.empty();
