@@ -57,6 +57,7 @@ final class Grants {
 
   /** An address that is no pod's yet is waited for, the host's own is not. */
   Asker awaitPod(InetAddress address) throws InterruptedException {
+    long began = System.nanoTime();
     Asker asker = directory.find(address);
     if (asker instanceof Asker.Unknown && isOfThisHost(address)) {
       return new Asker.Host();
@@ -64,9 +65,8 @@ final class Grants {
     if (asker instanceof Asker.Known || asker instanceof Asker.Host) {
       return asker;
     }
-    long began = System.nanoTime();
     try {
-      return directory.await(address, patience.unknownPod);
+      return directory.await(address, patience.unknownPod.minusNanos(System.nanoTime() - began));
     } finally {
       hold.observe((System.nanoTime() - began) / 1e9);
     }
