@@ -472,7 +472,16 @@ final class TerminationWatchTest {
             new Config.Termination.Maintenance(true, Duration.ofMinutes(15))),
         new Config.State(directory),
         new TerminationWatch.Ports(node, node, this::read, hook),
-        new Drainer(node.asPods(), node, new Config.Drain(Duration.ofSeconds(5)), registry, time),
+        new Drainer(
+            Drainer.Ports.of(node.asPods(), node),
+            new Config.Drain(
+                Duration.ofSeconds(5),
+                Duration.ofSeconds(5),
+                List.of(),
+                false,
+                Duration.ofMinutes(1)),
+            registry,
+            time),
         DrainOptions.ofDaemon(""),
         registry,
         time);
