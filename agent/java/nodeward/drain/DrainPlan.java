@@ -12,6 +12,7 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Function;
+import nodeward.drain.DrainOptions.DryRun;
 import nodeward.drain.DrainOptions.Flag;
 import nodeward.node.Owner;
 import nodeward.node.Pod;
@@ -189,7 +190,9 @@ public record DrainPlan(List<Entry> entries) {
       }
       warnings.add("deleting Pods that declare no controller");
     }
-    return new Entry(pod, pod.terminating() ? new Verdict.Await() : new Verdict.Evict(), warnings);
+    // Whoever only looks does not wait.
+    boolean await = pod.terminating() && options.dryRun() == DryRun.NONE;
+    return new Entry(pod, await ? new Verdict.Await() : new Verdict.Evict(), warnings);
   }
 
   /** kubectl counts whole seconds and skips what is older than so many. */

@@ -30,9 +30,13 @@ final class Holdups {
   void review(Collection<Work> works, long now) {
     List<Work> blocked = works.stream().filter(Work::waitsForBudget).toList();
     watch(blocked.stream().map(w -> w.pod.namespace()).collect(toUnmodifiableSet()));
-    var taken = new HashMap<String, Integer>();
+    // How many tries each state of a budget has seen; those whose answer is out count too.
+    Map<String, Integer> tries = new HashMap<>();
+    works.stream()
+        .filter(w -> w.stage == Work.Stage.ASKING || w.waitsForBudget())
+        .forEach(w -> tries.merge(w.triedOn, 1, Integer::sum));
     for (Work work : blocked) {
-      budgets.current(work.pod.namespace()).ifPresent(all -> review(work, all, taken, now));
+      budgets.current(work.pod.namespace()).ifPresent(all -> review(work, all, tries, now));
     }
   }
 
@@ -52,7 +56,7 @@ final class Holdups {
     }
   }
 
-  private static void review(Work work, List<Budget> all, Map<String, Integer> taken, long now) {
+  private static void review(Work work, List<Budget> all, Map<String, Integer> tries, long now) {
     List<Budget> selecting = all.stream().filter(b -> b.selects(work.pod)).toList();
     if (selecting.size() > 1) {
       work.why = "blocked: " + several(selecting);
@@ -62,18 +66,23 @@ final class Holdups {
     if (budget.filter(b -> !b.lets(work.pod)).isPresent()) {
       return;
     }
-    String state = budget.map(Budget::resourceVersion).orElse("none") + work.pod.ready();
-    if (state.equals(work.triedOn)) {
-      return;
+    String state = state(budget, work.pod);
+    boolean counted = budget.filter(b -> !b.spares(work.pod)).isPresent();
+    int already = tries.getOrDefault(state, 0);
+    boolean full = counted && already >= budget.get().disruptionsAllowed();
+    if (!state.equals(work.triedOn) && !full) {
+      tries.merge(work.triedOn, -1, Integer::sum);
+      tries.merge(state, 1, Integer::sum);
+      work.triedOn = state;
+      work.due = now;
     }
-    if (budget.isPresent() && !budget.get().spares(work.pod)) {
-      String name = work.pod.namespace() + "/" + budget.get().name();
-      if (taken.merge(name, 1, Integer::sum) > budget.get().disruptionsAllowed()) {
-        return;
-      }
-    }
-    work.triedOn = state;
-    work.due = now;
+  }
+
+  /** Changes with everything that may change the API server's mind about the pod. */
+  private static String state(Optional<Budget> budget, Pod pod) {
+    return pod.namespace()
+        + (budget.isEmpty() ? "" : "/" + budget.get().name() + "@" + budget.get().resourceVersion())
+        + (pod.ready() ? " ready" : " unready");
   }
 
   /** The API server evicts no pod that more than one budget selects, and does not name them. */

@@ -52,10 +52,8 @@ record Pace(Instant begun, Instant deadline, Duration reserve) {
       return grace;
     }
     Duration left = Duration.ofSeconds(Duration.between(now, end()).toSeconds());
-    if (grace.compareTo(left) <= 0) {
-      return grace;
-    }
-    return left.compareTo(LEAST_GRACE) < 0 ? LEAST_GRACE : left;
+    Duration most = left.compareTo(LEAST_GRACE) < 0 ? LEAST_GRACE : left;
+    return grace.compareTo(most) < 0 ? grace : most;
   }
 
   boolean limited() {

@@ -29,7 +29,7 @@ final class Work {
   /** What held the last try up. */
   Optional<Evicted.By> heldBy = Optional.empty();
 
-  /** The state of the budgets that a try was made on, so that none is made twice on the same. */
+  /** The state of its budget that a try was made on, so that none is made twice on the same. */
   String triedOn = "";
 
   Work(Pod pod, Backoff backoff, long due) {
