@@ -245,7 +245,7 @@ final class DrainCommand implements Callable<Integer> {
 
   /** Somebody looks at it, and all of it: output that goes elsewhere is for programs. */
   private static boolean isTerminal() {
-    return System.console() != null && System.console().isTerminal();
+    return System.console().isTerminal();
   }
 
   private DrainOptions options(DryRun mode) {

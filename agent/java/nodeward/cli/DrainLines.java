@@ -131,12 +131,13 @@ final class DrainLines implements DrainPrinter {
 
   /** Whole seconds from ten on, else tenths, and never nothing. */
   static String words(Duration d) {
-    if (d.toSeconds() >= 10 || d.toMillis() % 1000 == 0 && !d.isZero()) {
-      return d.toSeconds() + "s";
+    long millis = Math.max(1, d.toMillis());
+    if (millis < 1000) {
+      return millis + "ms";
     }
-    return d.toMillis() < 1000
-        ? Math.max(1, d.toMillis()) + "ms"
-        : String.format(Locale.ROOT, "%.1fs", d.toMillis() / 1000.0);
+    return millis >= 10_000 || millis % 1000 == 0
+        ? millis / 1000 + "s"
+        : String.format(Locale.ROOT, "%.1fs", millis / 1000.0);
   }
 
   private static String words(DrainReport report) {
