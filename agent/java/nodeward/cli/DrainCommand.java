@@ -1,5 +1,6 @@
 package nodeward.cli;
 
+import java.io.Console;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.time.Duration;
@@ -8,6 +9,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Queue;
 import java.util.concurrent.Callable;
 import nodeward.config.Config;
@@ -245,7 +247,7 @@ final class DrainCommand implements Callable<Integer> {
 
   /** Somebody looks at it, and all of it: output that goes elsewhere is for programs. */
   private static boolean isTerminal() {
-    return System.console().isTerminal();
+    return Optional.ofNullable(System.console()).filter(Console::isTerminal).isPresent();
   }
 
   private DrainOptions options(DryRun mode) {

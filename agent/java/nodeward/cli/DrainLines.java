@@ -63,9 +63,10 @@ final class DrainLines implements DrainPrinter {
       case Progress.Refused(Pod pod, String why) -> err.printf("%s: %s%n", errorWith(pod), why);
       case Progress.Left(Pod pod, String why) -> err.printf("pod/%s left: %s%n", pod.name(), why);
       case Progress.Volumes(List<String> attachments) ->
-          err.printf(
-              attachments.isEmpty() ? "volumes are detached%n" : "waiting for volumes: %s%n",
-              String.join(", ", attachments));
+          err.println(
+              attachments.isEmpty()
+                  ? "volumes are detached"
+                  : "waiting for volumes: " + String.join(", ", attachments));
     }
     out.flush();
     err.flush();
