@@ -223,12 +223,12 @@ public final class KubeNamespaces implements Namespaces, Component {
     Optional<Followed> replaced = Optional.empty();
     lock.lock();
     try {
-      if (opening.filter(f -> f == followed).isPresent()) {
+      if (opening.filter(followed::equals).isPresent()) {
         replaced = serving;
         serving = opening;
         opening = Optional.empty();
       }
-      if (serving.filter(f -> f == followed).isEmpty()) {
+      if (serving.filter(followed::equals).isEmpty()) {
         return;
       }
       var next = new HashMap<String, Map<String, String>>();

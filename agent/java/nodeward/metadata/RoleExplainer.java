@@ -60,6 +60,9 @@ final class RoleExplainer {
   private void explain(Pod pod, SequencedMap<String, Object> steps) {
     steps.put("pod", pod.fullName() + ", uid " + pod.uid() + ", " + state(pod));
     steps.put("address", addresses(pod));
+    if (pod.hostNetwork() && !config.container().listen().isEmpty()) {
+      steps.put("asks", "the container credentials endpoint, with its ServiceAccount's token");
+    }
     steps.put("annotation", annotation(pod));
     steps.put(
         "base",
@@ -121,9 +124,11 @@ final class RoleExplainer {
       return Optional.of("gets nothing: it has ended");
     }
     if (pod.hostNetwork()) {
-      return Optional.of(
-          "gets nothing at the metadata address: on the host's network no pod is told from"
-              + " another");
+      return config.container().listen().isEmpty()
+          ? Optional.of(
+              "gets nothing: on the host's network no pod is told from another by its address, and"
+                  + " metadata.container.listen is empty")
+          : Optional.empty();
     }
     if (pod.addresses().isEmpty()) {
       return Optional.empty();

@@ -2,12 +2,12 @@ package nodeward.metadata;
 
 import java.time.Duration;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
 import nodeward.component.Time;
-import nodeward.node.NodeEvents.Type;
+import nodeward.node.NodeEvents;
 import nodeward.node.Pod;
 import nodeward.node.PodEvents;
 
@@ -23,7 +23,7 @@ final class RoleTeller {
 
   private final PodEvents events;
   private final Time time;
-  private final Map<String, Told> told = new ConcurrentHashMap<>();
+  private final Map<String, Told> told = new HashMap<>();
 
   RoleTeller(PodEvents events, Time time) {
     this.events = events;
@@ -59,16 +59,10 @@ final class RoleTeller {
 
   private void tell(Pod pod, String reason, String message) {
     long now = time.nanos();
-    var next = new Told(message, now);
-    Told standing =
-        told.compute(
-            pod.uid(),
-            (uid, last) ->
-                last != null && last.message.equals(message) && now - last.at < AGAIN.toNanos()
-                    ? last
-                    : next);
-    if (standing == next) {
-      events.tell(pod, Type.WARNING, reason, message);
+    Told last = told.get(pod.uid());
+    if (last == null || !last.message.equals(message) || now - last.at >= AGAIN.toNanos()) {
+      told.put(pod.uid(), new Told(message, now));
+      events.tell(pod, NodeEvents.Type.WARNING, reason, message);
     }
   }
 }
