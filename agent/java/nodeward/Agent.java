@@ -34,6 +34,8 @@ import nodeward.http.AdminServer;
 import nodeward.http.ControlServer;
 import nodeward.http.Metrics;
 import nodeward.http.StatusSource;
+import nodeward.kube.KubeAttachments;
+import nodeward.kube.KubeBudgets;
 import nodeward.kube.KubeClient;
 import nodeward.kube.KubeClosedNodes;
 import nodeward.kube.KubeDaemonSets;
@@ -124,15 +126,6 @@ public final class Agent implements StatusSource, AutoCloseable {
     var namespaces = new KubeNamespaces(kube);
     var podEvents = KubeEvents.ofPods(kube, name, time);
     parts.addAll(List.of(kube, node, pods, namespaces, events, podEvents, board, instance));
-    if (config.conntrack().enabled()) {
-      var table = new KernelConntrack(config.node().procRoot());
-      parts.add(new ConntrackWatch(config.conntrack(), table, board, registry, time));
-    }
-    if (config.runtime().enabled()) {
-      var docker = new DockerSocket(config.runtime().dockerSocket());
-      var containerd = new CriSocket(config.runtime().containerdSocket());
-      parts.add(new RuntimeWatch(config.runtime(), docker, containerd, board, registry, time));
-    }
     if (config.metadata().enabled()) {
       var proxy =
           new MetadataProxy(
@@ -155,6 +148,15 @@ public final class Agent implements StatusSource, AutoCloseable {
       this.metadata = Optional.of(proxy);
     } else {
       this.metadata = Optional.empty();
+    }
+    if (config.conntrack().enabled()) {
+      var table = new KernelConntrack(config.node().procRoot());
+      parts.add(new ConntrackWatch(config.conntrack(), table, board, registry, time));
+    }
+    if (config.runtime().enabled()) {
+      var docker = new DockerSocket(config.runtime().dockerSocket());
+      var containerd = new CriSocket(config.runtime().containerdSocket());
+      parts.add(new RuntimeWatch(config.runtime(), docker, containerd, board, registry, time));
     }
     if (config.gate().enabled()) {
       Optional<LaunchWatch> launch = Optional.empty();
@@ -181,7 +183,16 @@ public final class Agent implements StatusSource, AutoCloseable {
               time));
     }
     if (config.termination().enabled()) {
-      var drainer = new Drainer(pods, new KubeEvictions(kube), config.drain(), registry, time);
+      var drainer =
+          new Drainer(
+              new Drainer.Ports(
+                  pods,
+                  new KubeEvictions(kube),
+                  new KubeBudgets(kube),
+                  new KubeAttachments(kube, name)),
+              config.drain(),
+              registry,
+              time);
       var hook = new AutoScalingHook(aws, imds, config.termination().autoScaling().hookName());
       var notices = new ImdsNotices(imds, kinds(config.termination()));
       parts.add(
@@ -190,7 +201,7 @@ public final class Agent implements StatusSource, AutoCloseable {
               config.state(),
               new TerminationWatch.Ports(node, events, notices, hook),
               drainer,
-              DrainOptions.ofDaemon(ownPod(environment)),
+              drainOptions(config.drain(), ownPod(environment)),
               registry,
               time));
     }
@@ -312,6 +323,11 @@ public final class Agent implements StatusSource, AutoCloseable {
       kinds.add(Notice.Kind.MAINTENANCE);
     }
     return kinds;
+  }
+
+  private static DrainOptions drainOptions(Config.Drain config, String ownPod) {
+    DrainOptions options = DrainOptions.ofDaemon(ownPod);
+    return config.evictDaemonSets() ? options.with(DrainOptions.Flag.EVICT_DAEMON_SETS) : options;
   }
 
   /** The agent's own pod where it runs in one; its DaemonSet hands the names in. */

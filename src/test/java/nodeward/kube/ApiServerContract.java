@@ -499,6 +499,7 @@ abstract class ApiServerContract {
     assertThat(evicted)
         .isEqualTo(
             new Evicted.Blocked(
+                Evicted.By.BUDGETS,
                 "This pod has more than one PodDisruptionBudget, which the eviction subresource"
                     + " does not support.",
                 Duration.ZERO));
@@ -526,7 +527,8 @@ abstract class ApiServerContract {
         "the API server has noticed",
         () ->
             new KubeEvictions(kube).evict(pod)
-                    instanceof Evicted.Blocked(String why, Duration retryAfter)
+                    instanceof Evicted.Blocked(Evicted.By by, String why, Duration retryAfter)
+                && by == Evicted.By.NAMESPACE
                 && why.equals("namespace " + namespace + " is being terminated")
                 && retryAfter.isZero());
   }
