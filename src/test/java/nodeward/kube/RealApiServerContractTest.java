@@ -13,6 +13,7 @@ import java.util.Map;
 import nodeward.cluster.ControlPlane;
 import nodeward.component.Time;
 import nodeward.config.Config;
+import nodeward.metadata.Namespaces;
 import nodeward.metadata.TokenReviews;
 import nodeward.readiness.ClosedNodes;
 import org.junit.jupiter.api.AfterAll;
@@ -61,6 +62,13 @@ class RealApiServerContractTest extends ApiServerContract {
       assertThat(new KubeClosedNodes(kube, "two", Time.SYSTEM).take(0))
           .isEqualTo(ClosedNodes.Place.FULL);
       closed.release();
+      try (var namespaces = new KubeNamespaces(kube)) {
+        namespaces.start();
+        assertThat(namespaces.await("kube-system", Duration.ofSeconds(15)))
+            .isInstanceOf(Namespaces.Answer.Found.class);
+      } catch (InterruptedException e) {
+        throw new AssertionError(e);
+      }
       assertThatThrownBy(() -> elsewhere.take(0))
           .isInstanceOf(IOException.class)
           .hasMessageStartingWith("read lease default/nodeward-gate of closed nodes:")
