@@ -61,12 +61,13 @@ final class Grants {
             .register(registry);
   }
 
-  Optional<Pod> pod(InetAddress address) throws InterruptedException {
+  Optional<Pod> pod(InetAddress address) {
     return directory.known(address);
   }
 
   /** An address that is no pod's yet is waited for, the host's own is not. */
   Asker awaitPod(InetAddress address) throws InterruptedException {
+    long began = System.nanoTime();
     Asker asker = directory.find(address);
     if (asker instanceof Asker.Unknown && isOfThisHost(address)) {
       return new Asker.Host();
@@ -74,9 +75,8 @@ final class Grants {
     if (asker instanceof Asker.Known || asker instanceof Asker.Host) {
       return asker;
     }
-    long began = System.nanoTime();
     try {
-      return directory.await(address, patience.unknownPod);
+      return directory.await(address, patience.unknownPod.minusNanos(System.nanoTime() - began));
     } finally {
       hold.observe((System.nanoTime() - began) / 1e9);
     }
@@ -91,6 +91,7 @@ final class Grants {
    * What the policy says; its last word on the same pod counts while nothing that it depends on has
    * changed, and is not kept where namespaces have a say.
    */
+  @SuppressWarnings("ReferenceEquality") // the watch makes a new one for each change
   PodRole role(Pod pod) {
     if (restricted) {
       return policy.of(pod);

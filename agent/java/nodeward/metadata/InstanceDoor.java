@@ -54,18 +54,11 @@ final class InstanceDoor implements Door {
       case Route.WrongMethod(String allowed) ->
           answers.refused(request, Refusal.METHOD, "allowed: " + allowed).with("Allow", allowed);
       case Route.OfPod ofPod ->
-          known(request)
+          grants
+              .pod(request.from().getAddress())
               .map(pod -> of(pod, request, ofPod))
               .orElseGet(() -> new Handling.Later(() -> heldUp(request, ofPod)));
     };
-  }
-
-  private Optional<Pod> known(Request request) {
-    try {
-      return grants.pod(request.from().getAddress());
-    } catch (InterruptedException e) {
-      throw new IllegalStateException("nothing was waited for", e);
-    }
   }
 
   /** The address is no pod's yet. */
