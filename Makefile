@@ -12,7 +12,7 @@ AREA ?= all
 AOT := target/agent/lib/nodeward.aot
 # A class of the test tree, with what the bench's own socket calls need.
 BENCH_RUN = "$(JAVA25)/bin/java" -Xmx512m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC --enable-native-access=ALL-UNNAMED \
-	--sun-misc-unsafe-memory-access=allow -cp "target/test-classes:target/classes:$$(cat target/test.classpath)"
+	--sun-misc-unsafe-memory-access=allow -Dnodeward.target=target -Dnodeward.basedir=. -cp "target/test-classes:target/classes:$$(cat target/test.classpath)"
 GJF := com.google.googlejavaformat:google-java-format:1.34.1:jar:all-deps
 GJF_JAR := target/tools/google-java-format-1.34.1-all-deps.jar
 GJF_RUN = "$(JAVA25)/bin/java" $(foreach p,api code file parser tree util,--add-exports=jdk.compiler/com.sun.tools.javac.$(p)=ALL-UNNAMED) -jar $(GJF_JAR)
@@ -49,10 +49,10 @@ aot: packaged ## train the agent on the simulated node for a faster start (half 
 		JAVA_HOME="$(JAVA25)" $(BENCH_RUN) nodeward.bench.Training target/agent/bin/agent target/aot $(AOT)
 
 .PHONY: bench
-bench: aot ## measure the agent beside its targets and, where Go is found, its peers: AREA=footprint
-	@peers=; if command -v go >/dev/null; then peers=$$(src/test/cluster/peers/build); \
-		else echo "bench: go is not installed: no peer is measured (package golang)" >&2; fi; \
-	JAVA_HOME="$(JAVA25)" $(BENCH_RUN) nodeward.bench.Bench target/agent/bin/agent target/bench "$${peers:-target/no-peers}" $(AREA)
+bench: aot ## measure the agent beside its targets and, where Go is found, its peers: AREA=footprint gate credentials proxy
+	@peers=; bin=; if command -v go >/dev/null; then peers=$$(src/test/cluster/peers/build) && bin=$$(src/test/cluster/build | tail -n 1); \
+		else echo "bench: go is not installed: no peer and no real API server is measured (package golang)" >&2; fi; \
+	CLUSTER_BIN="$$bin" JAVA_HOME="$(JAVA25)" $(BENCH_RUN) nodeward.bench.Bench target/agent/bin/agent target/bench "$${peers:-target/no-peers}" $(AREA)
 
 .PHONY: test
 test: tools ## unit and component tests
@@ -62,6 +62,12 @@ test: tools ## unit and component tests
 e2e-tools:
 	@[ "$$(id -u)" = 0 ] || { echo "make e2e: root is needed: a test node has namespaces, mounts and iptables of its own" >&2; exit 1; }
 	@command -v go >/dev/null || { echo "make e2e: Go is missing: install the package golang-go, or from go.dev" >&2; exit 1; }
+
+FUZZ_SECONDS ?= 120
+.PHONY: fuzz
+fuzz: packaged ## look for requests that get what they should not: FUZZ_SECONDS=120
+	"$(JAVA25)/bin/java" -Xmx512m -cp "target/test-classes:target/classes:$$(cat target/test.classpath)" \
+		nodeward.metadata.RequestFuzz target/fuzz $(FUZZ_SECONDS)
 
 # One class waits for five minutes; it asks to run beside the others, which run one after the other.
 .PHONY: e2e

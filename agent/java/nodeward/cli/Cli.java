@@ -30,9 +30,11 @@ public final class Cli {
   static {
     COMMANDS.put("run", RunCommand::new);
     COMMANDS.put("status", StatusCommand::new);
+    COMMANDS.put("explain", ExplainCommand::new);
     COMMANDS.put("drain", DrainCommand::new);
     COMMANDS.put("cordon", CordonCommand::new);
     COMMANDS.put("uncordon", UncordonCommand::new);
+    COMMANDS.put("interception", InterceptionCommand::new);
     COMMANDS.put("check-config", CheckConfigCommand::new);
     COMMANDS.put("completion", CompletionCommand::new);
     COMMANDS.put("version", VersionCommand::new);

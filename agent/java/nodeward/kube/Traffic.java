@@ -136,8 +136,13 @@ final class Traffic extends Collector implements Interceptor {
     HttpUrl url = request.url();
     return request.method().equals("GET")
         && attempts.containsKey(url.pathSegments().getLast())
-        && url.queryParameter("fieldSelector") != null
+        && isOfSeveral(url)
         && url.queryParameter("limit") == null;
+  }
+
+  private static boolean isOfSeveral(HttpUrl url) {
+    return url.queryParameter("fieldSelector") != null
+        || url.queryParameter("labelSelector") != null;
   }
 
   private static String peek(Response response) throws IOException {
@@ -157,7 +162,7 @@ final class Traffic extends Collector implements Interceptor {
   private static String verb(Request request) {
     return switch (request.method()) {
       case "GET" -> {
-        boolean collection = request.url().queryParameter("fieldSelector") != null;
+        boolean collection = isOfSeveral(request.url());
         yield request.header(UPGRADE) != null ? "watch" : collection ? "list" : "get";
       }
       case "POST" -> "create";

@@ -90,7 +90,7 @@ final class ContainerDoor implements Door {
               "the token cannot be reviewed at present: try again");
       case Bearers.Finding.Pod owner ->
           pod(owner)
-              .map(pod -> of(pod, request))
+              .map(pod -> of(pod, request, grants.role(pod)))
               .orElseGet(
                   () ->
                       refused(
@@ -111,13 +111,15 @@ final class ContainerDoor implements Door {
         .findFirst();
   }
 
-  private Handling of(Pod pod, Request request) {
+  private Handling of(Pod pod, Request request, PodRole granted) {
     String from = pod.fullName();
-    return switch (grants.role(pod)) {
+    return switch (granted) {
       case PodRole.None none ->
           refused(request, from, Refusal.NO_ROLE, "the pod has no role", "the pod has no role");
       case PodRole.Malformed(String why) -> refused(request, from, Refusal.BAD_ROLE, why, why);
-      case PodRole.Undetermined(String why) -> refused(request, from, Refusal.NOT_READY, why, why);
+      case PodRole.Denied(String why) -> refused(request, from, Refusal.ROLE_DENIED, why, why);
+      case PodRole.Undetermined undetermined ->
+          new Handling.Later(() -> undetermined(pod, request));
       case PodRole.Assigned assigned ->
           answers.credentials(
               request,
@@ -125,6 +127,13 @@ final class ContainerDoor implements Door {
               assigned,
               (held, session) -> KeysJson.ofContainer(held.credentials(), session.roleArn()));
     };
+  }
+
+  private Reply undetermined(Pod pod, Request request) throws InterruptedException {
+    PodRole granted = grants.awaitRole(pod);
+    return granted instanceof PodRole.Undetermined(String why)
+        ? refused(request, pod.fullName(), Refusal.NOT_READY, why, why)
+        : Answers.settled(of(pod, request, granted));
   }
 
   private Reply refused(Request request, Refusal refusal, String why) {

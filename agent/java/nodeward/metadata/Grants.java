@@ -81,6 +81,11 @@ final class Grants {
     return policy.of(pod);
   }
 
+  /** As {@link #role}, but waits while the pod's namespace is not known. */
+  PodRole awaitRole(Pod pod) throws InterruptedException {
+    return policy.await(pod, patience.unknownPod);
+  }
+
   /** Empty when something has to be waited for. */
   Optional<CredentialCache.Answer.Held> held(RoleSession session) throws InterruptedException {
     return cache.get(session, Duration.ZERO) instanceof CredentialCache.Answer.Held held

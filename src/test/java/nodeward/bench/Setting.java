@@ -8,6 +8,11 @@ import java.nio.file.Path;
  * directory of the peers' binaries, which may lack any of them, and where to tell how far it is.
  */
 record Setting(Path agent, Path directory, Path peers, PrintStream progress) {
+  /** Whether a real control plane can be started. */
+  static boolean hasCluster() {
+    return !System.getenv().getOrDefault("CLUSTER_BIN", "").isEmpty();
+  }
+
   void say(String format, Object... args) {
     progress.printf("bench: " + format + "%n", args);
     progress.flush();

@@ -11,6 +11,7 @@ import java.time.Instant;
 public record AuditEntry(
     String id,
     Instant received,
+    Instant stageReached,
     Stage stage,
     String user,
     String userAgent,
@@ -32,6 +33,7 @@ public record AuditEntry(
     return new AuditEntry(
         event.path("auditID").asText(),
         Instant.parse(event.path("requestReceivedTimestamp").asText()),
+        Instant.parse(event.path("stageTimestamp").asText()),
         Stage.valueOf(event.path("stage").asText()),
         event.at("/user/username").asText(),
         event.path("userAgent").asText(),

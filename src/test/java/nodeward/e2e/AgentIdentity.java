@@ -7,18 +7,18 @@ import java.util.List;
 import nodeward.cluster.ControlPlane;
 
 /** Who the agent is on the API server: the ServiceAccount of the shipped RBAC, with its rights. */
-final class AgentIdentity {
-  static final String USER = "system:serviceaccount:nodeward:nodeward";
-  static final List<String> GROUPS =
+public final class AgentIdentity {
+  public static final String USER = "system:serviceaccount:nodeward:nodeward";
+  public static final List<String> GROUPS =
       List.of("system:serviceaccounts", "system:serviceaccounts:nodeward");
 
   /** What the agent's User-Agent begins with, for the audit log. */
-  static final String USER_AGENT = "nodeward/";
+  public static final String USER_AGENT = "nodeward/";
 
   private AgentIdentity() {}
 
   /** Applies what is shipped, and nothing else. */
-  static void grant(ControlPlane plane) throws IOException {
+  public static void grant(ControlPlane plane) throws IOException {
     Path rbac = Path.of(System.getProperty("nodeward.basedir"), "daemonset", "rbac.yaml");
     plane.apply(Files.readString(rbac));
   }

@@ -23,9 +23,9 @@ import nodeward.cluster.RealNode;
  * looked at from outside, and the commands. It inherits nothing of the environment. Whatever is
  * waited for fails with the end of the daemon's log.
  */
-final class PackagedAgent implements AutoCloseable {
+public final class PackagedAgent implements AutoCloseable {
   /** A page of the agent's admin address. */
-  record Page(int code, String body) {}
+  public record Page(int code, String body) {}
 
   /** A command that has ended. */
   record Ended(int code, List<String> out, List<String> err) {}
@@ -54,7 +54,7 @@ final class PackagedAgent implements AutoCloseable {
   }
 
   /** Runs on this machine; the configuration tells it everything. */
-  static PackagedAgent here(Path config, int adminPort) {
+  public static PackagedAgent here(Path config, int adminPort) {
     return new PackagedAgent(
         PackagedAgent::execHere,
         config.resolveSibling("agent.log"),
@@ -75,14 +75,14 @@ final class PackagedAgent implements AutoCloseable {
   }
 
   /** Starts the daemon, or starts it again; its log is appended to. */
-  void start() throws IOException {
+  public void start() throws IOException {
     var output = new ProcessBuilder().redirectErrorStream(true);
     output.redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()));
     daemon = place.exec(command("run", arguments), output);
   }
 
   /** SIGTERM; returns the exit code. */
-  int stop() throws InterruptedException, IOException {
+  public int stop() throws InterruptedException, IOException {
     daemon.destroy();
     if (!daemon.waitFor(LIMIT.toSeconds(), TimeUnit.SECONDS)) {
       daemon.destroyForcibly();
@@ -91,11 +91,34 @@ final class PackagedAgent implements AutoCloseable {
     return daemon.exitValue();
   }
 
+  /** SIGKILL: the daemon gets no chance to finish anything. */
+  void kill() {
+    daemon.destroyForcibly();
+    daemon.onExit().orTimeout(LIMIT.toSeconds(), TimeUnit.SECONDS).join();
+  }
+
+  /** SIGSTOP: the daemon stands still, its connections stay. */
+  void freeze() throws IOException, InterruptedException {
+    signal("STOP");
+  }
+
+  /** SIGCONT. */
+  void thaw() throws IOException, InterruptedException {
+    signal("CONT");
+  }
+
+  private void signal(String name) throws IOException, InterruptedException {
+    String pid = Long.toString(daemon.pid());
+    int code = new ProcessBuilder("kill", "-" + name, pid).start().waitFor();
+    if (code != 0) {
+      throw new IOException("kill -" + name + " " + pid + ": " + code);
+    }
+  }
+
   @Override
   public void close() {
     if (daemon != null && daemon.isAlive()) {
-      daemon.destroyForcibly();
-      daemon.onExit().orTimeout(LIMIT.toSeconds(), TimeUnit.SECONDS).join();
+      kill();
     }
   }
 
@@ -112,7 +135,7 @@ final class PackagedAgent implements AutoCloseable {
   }
 
   /** Waits for something that the daemon does. */
-  void await(String what, Duration limit, Callable<Boolean> condition) throws IOException {
+  public void await(String what, Duration limit, Callable<Boolean> condition) throws IOException {
     try {
       Poll.until(what, limit, () -> !daemon.isAlive() || condition.call());
     } catch (AssertionError e) {
@@ -127,7 +150,7 @@ final class PackagedAgent implements AutoCloseable {
     return daemon.isAlive();
   }
 
-  Page page(String path) throws IOException {
+  public Page page(String path) throws IOException {
     var connection = (HttpURLConnection) admin.resolve(path).toURL().openConnection();
     connection.setConnectTimeout(REQUEST_LIMIT_MS);
     connection.setReadTimeout(REQUEST_LIMIT_MS);
@@ -137,17 +160,17 @@ final class PackagedAgent implements AutoCloseable {
     }
   }
 
-  boolean isReady() throws IOException {
+  public boolean isReady() throws IOException {
     return page("/readyz").code() == 200;
   }
 
   /** What the agent says of one of its parts. */
-  JsonNode part(String name) throws IOException {
+  public JsonNode part(String name) throws IOException {
     return JSON.readTree(page("/status").body()).path("components").path(name);
   }
 
   /** The value of a metric, given with its labels; fails when there is none. */
-  double metric(String series) throws IOException {
+  public double metric(String series) throws IOException {
     return page("/metrics")
         .body()
         .lines()

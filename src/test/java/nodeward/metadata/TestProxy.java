@@ -26,6 +26,7 @@ final class TestProxy implements AutoCloseable {
   static final String AUDIENCE = "nodeward.dev";
 
   final FakeTime time = new FakeTime();
+  final FakeNamespaces namespaces = new FakeNamespaces();
   final FakeNode node = new FakeNode("node-1").register();
   final FakeSandboxes runtime = new FakeSandboxes();
   final FakeRoleCredentials sts = new FakeRoleCredentials(time);
@@ -44,6 +45,7 @@ final class TestProxy implements AutoCloseable {
     boolean requireV2;
     List<Config.Metadata.SessionTag> tags = List.of();
     List<Preset> open = List.of();
+    boolean openByNamespace;
     String defaultRole = "";
     String listen = "127.0.0.1:0";
     List<Address> container = List.of();
@@ -70,6 +72,11 @@ final class TestProxy implements AutoCloseable {
       return this;
     }
 
+    Settings openByNamespace() {
+      openByNamespace = true;
+      return this;
+    }
+
     Settings container(String... addresses) {
       container = List.of(addresses).stream().map(Address::parse).toList();
       return this;
@@ -93,12 +100,15 @@ final class TestProxy implements AutoCloseable {
           defaultRole,
           Duration.ofHours(1),
           Duration.ofMinutes(30),
+          List.of(),
+          tags,
+          false,
+          Config.Metadata.RestrictionFormat.GLOB,
           requireV2,
           open,
+          openByNamespace,
           new Config.Metadata.PodLimits(64, 32),
-          new Config.Metadata.Container(container, AUDIENCE),
-          List.of(),
-          tags);
+          new Config.Metadata.Container(container, AUDIENCE));
     }
   }
 
@@ -109,10 +119,6 @@ final class TestProxy implements AutoCloseable {
   TestProxy start(Settings settings) throws IOException {
     made.forEach(MetadataProxy::close);
     registry = new CollectorRegistry();
-    Firewall untouched =
-        interception -> {
-          throw new IOException("nothing is to be touched");
-        };
     proxy =
         new MetadataProxy(
             settings.config(),
@@ -121,7 +127,8 @@ final class TestProxy implements AutoCloseable {
                 runtime,
                 sts,
                 () -> Optional.of(BASE),
-                untouched,
+                namespaces,
+                (pod, type, reason, message) -> {},
                 this::page,
                 this::review),
             new Grants.Patience(settings.hold, Duration.ofSeconds(20)),
