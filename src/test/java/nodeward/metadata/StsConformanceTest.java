@@ -1,17 +1,11 @@
 package nodeward.metadata;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.prometheus.client.CollectorRegistry;
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InputStreamReader;
-import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.net.ServerSocket;
-import java.net.Socket;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -40,10 +34,12 @@ import nodeward.node.FakeNode;
 import nodeward.node.Pod;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The sessions: S1 to S13 of the conformance list, in the cache, at STS and over HTTP. */
+/**
+ * The sessions: S1 to S13 of the conformance list, in the cache, at STS and over HTTP; S10, the
+ * endpoints, is StsEndpointTest's.
+ */
 class StsConformanceTest {
   private static final Duration LIMIT = Duration.ofSeconds(10);
   private final FakeTime time = new FakeTime();
@@ -150,7 +146,7 @@ class StsConformanceTest {
 
   @Test
   void s1AbandonedCallersAreServedByTheOneCallOverHttp() throws Exception {
-    try (var scene = TestProxy.started(new Settings());
+    try (var scene = TestProxy.started(new Settings().limits(PodServer.Limits.of(128, 128)));
         var threads = Executors.newVirtualThreadPerTaskExecutor()) {
       CountDownLatch gate = scene.sts.hang();
       scene.pod("cold", "127.0.0.18", "cold");
@@ -484,38 +480,6 @@ class StsConformanceTest {
     }
   }
 
-  @ParameterizedTest
-  @CsvSource({
-    "eu-west-1,sts.eu-west-1.amazonaws.com",
-    "us-east-1,sts.us-east-1.amazonaws.com",
-    "cn-north-1,sts.cn-north-1.amazonaws.com.cn",
-    "us-gov-west-1,sts.us-gov-west-1.amazonaws.com",
-    "us-iso-east-1,sts.us-iso-east-1.c2s.ic.gov",
-    "us-isob-east-1,sts.us-isob-east-1.sc2s.sgov.gov"
-  })
-  void s10TheEndpointIsTheRegionsOwn(String region, String host) throws Exception {
-    try (var proxy = new ConnectRecorder();
-        var imds = FakeImds.start(new InetSocketAddress("127.0.0.1", 0))) {
-      var metadata = new Imds(imds.endpoint(), Time.SYSTEM);
-      var config =
-          new Config.Aws(
-              region,
-              imds.endpoint(),
-              Optional.empty(),
-              Optional.empty(),
-              false,
-              Duration.ofSeconds(5));
-      var clients = new AwsClients(config, metadata, Time.SYSTEM);
-
-      assertThatThrownBy(() -> new StsRoleCredentials(clients, Map.of()).assume(session))
-          .isInstanceOf(IOException.class);
-
-      assertThat(proxy.asked()).isEqualTo("CONNECT " + host + ":443 HTTP/1.1");
-      clients.close();
-      metadata.close();
-    }
-  }
-
   @Test
   void s11NodeCredentialsThatAwsDoesNotKnowAnyMoreAreFetchedAnewAtOnce() throws Exception {
     try (var aws = new RealSts()) {
@@ -627,6 +591,7 @@ class StsConformanceTest {
   void theNumberOfSessionsIsBounded() throws Exception {
     for (int i = 0; i < CredentialCache.MOST_SESSIONS; i++) {
       cache.get(session("role-" + i), LIMIT);
+      time.advance(Duration.ofMillis(1000 / CallBudget.RATE));
     }
 
     assertThat(cache.get(session("one-more"), LIMIT))
@@ -723,41 +688,6 @@ class StsConformanceTest {
       metadata.close();
       sts.close();
       imds.close();
-    }
-  }
-
-  /** The HTTPS proxy of this JVM for a while: it writes down where it is to lead and refuses. */
-  private static final class ConnectRecorder implements AutoCloseable {
-    private final ServerSocket socket = new ServerSocket(0, 16, InetAddress.ofLiteral("127.0.0.1"));
-    private final CompletableFuture<String> first = new CompletableFuture<>();
-
-    ConnectRecorder() throws IOException {
-      System.setProperty("https.proxyHost", "127.0.0.1");
-      System.setProperty("https.proxyPort", Integer.toString(socket.getLocalPort()));
-      Thread.ofVirtual().start(this::serve);
-    }
-
-    String asked() throws Exception {
-      return first.get(10, TimeUnit.SECONDS);
-    }
-
-    private void serve() {
-      while (!socket.isClosed()) {
-        try (Socket client = socket.accept()) {
-          var in = new BufferedReader(new InputStreamReader(client.getInputStream(), UTF_8));
-          first.complete(String.valueOf(in.readLine()));
-          client.getOutputStream().write("HTTP/1.1 502 no\r\n\r\n".getBytes(UTF_8));
-        } catch (IOException e) {
-          first.completeExceptionally(e);
-        }
-      }
-    }
-
-    @Override
-    public void close() throws IOException {
-      System.clearProperty("https.proxyHost");
-      System.clearProperty("https.proxyPort");
-      socket.close();
     }
   }
 }
