@@ -127,6 +127,7 @@ final class Answers {
     };
   }
 
+  @SuppressWarnings("ReferenceEquality") // each door has one form for its life
   private Reply given(Pod pod, RoleSession session, CredentialCache.Answer.Held held, Form form) {
     audit.given(pod, session, held.credentials());
     Written last = written.get(pod.uid());
