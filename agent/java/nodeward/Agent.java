@@ -16,6 +16,7 @@ import java.util.random.RandomGenerator;
 import nodeward.aws.AutoScalingHook;
 import nodeward.aws.AutoScalingLaunchHook;
 import nodeward.aws.AwsClients;
+import nodeward.aws.HookPermissions;
 import nodeward.aws.Imds;
 import nodeward.aws.ImdsNotices;
 import nodeward.aws.InstanceFacts;
@@ -34,11 +35,14 @@ import nodeward.http.AdminServer;
 import nodeward.http.ControlServer;
 import nodeward.http.Metrics;
 import nodeward.http.StatusSource;
+import nodeward.http.Webhook;
 import nodeward.kube.KubeClient;
 import nodeward.kube.KubeClosedNodes;
 import nodeward.kube.KubeDaemonSets;
 import nodeward.kube.KubeEvents;
 import nodeward.kube.KubeEvictions;
+import nodeward.kube.KubeHeldNodes;
+import nodeward.kube.KubePermissions;
 import nodeward.kube.OwnNode;
 import nodeward.kube.OwnPods;
 import nodeward.linux.CriSocket;
@@ -54,6 +58,8 @@ import nodeward.readiness.GateKeeper;
 import nodeward.readiness.LaunchWatch;
 import nodeward.runtime.RuntimeWatch;
 import nodeward.termination.Notice;
+import nodeward.termination.Notifier;
+import nodeward.termination.SelfTest;
 import nodeward.termination.TerminationWatch;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -70,6 +76,7 @@ public final class Agent implements StatusSource, AutoCloseable {
   private static final List<String> SHOWN_FIRST =
       List.of("gate", "termination", "metadata", "conditions", "conntrack", "runtime");
 
+  private static final Duration SELF_TEST_SPREAD = Duration.ofMinutes(5);
   private static final Duration PULSE = Duration.ofSeconds(5);
 
   private final Config config;
@@ -152,22 +159,49 @@ public final class Agent implements StatusSource, AutoCloseable {
               registry,
               time));
     }
+    var orders = new LinkedHashMap<String, ControlServer.Order>();
     if (config.termination().enabled()) {
       var drainer = new Drainer(pods, new KubeEvictions(kube), config.drain(), registry, time);
-      var hook = new AutoScalingHook(aws, imds, config.termination().autoScaling().hookName());
+      var hook = new AutoScalingHook(aws, imds, config.termination().autoScaling());
       var notices = new ImdsNotices(imds, kinds(config.termination()));
-      parts.add(
+      Notifier notifier = Notifier.NONE;
+      var webhookConfig = config.termination().webhook();
+      if (webhookConfig.url().isPresent()) {
+        var webhook =
+            new Webhook(webhookConfig, webhookConfig.url().get(), Duration.ofSeconds(1), time);
+        parts.add(webhook);
+        notifier = webhook;
+      }
+      var termination =
           new TerminationWatch(
               config.termination(),
               config.state(),
-              new TerminationWatch.Ports(node, events, notices, hook),
+              new TerminationWatch.Ports(
+                  node,
+                  events,
+                  notices,
+                  hook,
+                  new KubeHeldNodes(kube, name, time),
+                  notifier),
+              new TerminationWatch.Facts(
+                  new Procfs(config.node().procRoot()).bootId().orElse(""), instance::instanceId),
               drainer,
               DrainOptions.ofDaemon(ownPod(environment)),
               registry,
-              time));
+              time);
+      parts.add(termination);
+      orders.putAll(new Orders(config.termination(), termination, time).all());
+      parts.add(
+          new SelfTest(
+              List.of(
+                  new KubePermissions(kube),
+                  new HookPermissions(aws, imds, config.termination().autoScaling())),
+              SELF_TEST_SPREAD,
+              RandomGenerator.getDefault(),
+              registry));
     }
     parts.add(new AdminServer(config.admin(), metrics, this));
-    parts.add(new ControlServer(config.control().socket(), this));
+    parts.add(new ControlServer(config.control().socket(), this, orders));
     this.pulse =
         new Pulse(
             parts, systemd.watchdog().map(w -> w.dividedBy(2)).orElse(PULSE), systemd::alive, time);
@@ -269,6 +303,9 @@ public final class Agent implements StatusSource, AutoCloseable {
     }
     if (config.maintenance().enabled()) {
       kinds.add(Notice.Kind.MAINTENANCE);
+    }
+    if (config.rebalance().action() != Config.Termination.Rebalance.Action.OFF) {
+      kinds.add(Notice.Kind.REBALANCE);
     }
     return kinds;
   }

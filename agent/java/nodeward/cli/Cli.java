@@ -33,6 +33,8 @@ public final class Cli {
     COMMANDS.put("drain", DrainCommand::new);
     COMMANDS.put("cordon", CordonCommand::new);
     COMMANDS.put("uncordon", UncordonCommand::new);
+    COMMANDS.put("doctor", DoctorCommand::new);
+    COMMANDS.put("simulate-notice", SimulateNoticeCommand::new);
     COMMANDS.put("check-config", CheckConfigCommand::new);
     COMMANDS.put("completion", CompletionCommand::new);
     COMMANDS.put("version", VersionCommand::new);
