@@ -36,6 +36,8 @@ import nodeward.http.ControlServer;
 import nodeward.http.Metrics;
 import nodeward.http.StatusSource;
 import nodeward.http.Webhook;
+import nodeward.kube.KubeAttachments;
+import nodeward.kube.KubeBudgets;
 import nodeward.kube.KubeClient;
 import nodeward.kube.KubeClosedNodes;
 import nodeward.kube.KubeDaemonSets;
@@ -161,7 +163,16 @@ public final class Agent implements StatusSource, AutoCloseable {
     }
     var orders = new LinkedHashMap<String, ControlServer.Order>();
     if (config.termination().enabled()) {
-      var drainer = new Drainer(pods, new KubeEvictions(kube), config.drain(), registry, time);
+      var drainer =
+          new Drainer(
+              new Drainer.Ports(
+                  pods,
+                  new KubeEvictions(kube),
+                  new KubeBudgets(kube),
+                  new KubeAttachments(kube, name)),
+              config.drain(),
+              registry,
+              time);
       var hook = new AutoScalingHook(aws, imds, config.termination().autoScaling());
       var notices = new ImdsNotices(imds, kinds(config.termination()));
       Notifier notifier = Notifier.NONE;
@@ -186,7 +197,7 @@ public final class Agent implements StatusSource, AutoCloseable {
               new TerminationWatch.Facts(
                   new Procfs(config.node().procRoot()).bootId().orElse(""), instance::instanceId),
               drainer,
-              DrainOptions.ofDaemon(ownPod(environment)),
+              drainOptions(config.drain(), ownPod(environment)),
               registry,
               time);
       parts.add(termination);
@@ -308,6 +319,11 @@ public final class Agent implements StatusSource, AutoCloseable {
       kinds.add(Notice.Kind.REBALANCE);
     }
     return kinds;
+  }
+
+  private static DrainOptions drainOptions(Config.Drain config, String ownPod) {
+    DrainOptions options = DrainOptions.ofDaemon(ownPod);
+    return config.evictDaemonSets() ? options.with(DrainOptions.Flag.EVICT_DAEMON_SETS) : options;
   }
 
   /** The agent's own pod where it runs in one; its DaemonSet hands the names in. */

@@ -31,8 +31,8 @@ public final class Cli {
     COMMANDS.put("run", RunCommand::new);
     COMMANDS.put("status", StatusCommand::new);
     COMMANDS.put("drain", DrainCommand::new);
-    COMMANDS.put("cordon", CordonCommand::new);
-    COMMANDS.put("uncordon", UncordonCommand::new);
+    COMMANDS.put("cordon", CordonCommand.On::new);
+    COMMANDS.put("uncordon", CordonCommand.Off::new);
     COMMANDS.put("doctor", DoctorCommand::new);
     COMMANDS.put("simulate-notice", SimulateNoticeCommand::new);
     COMMANDS.put("check-config", CheckConfigCommand::new);

@@ -183,9 +183,30 @@ public record Config(
     }
   }
 
-  public record Drain(Duration retryInterval) {
+  public record Drain(
+      Duration retryInterval,
+      Duration reserve,
+      List<String> forceFor,
+      boolean evictDaemonSets,
+      Duration volumeWait) {
+    private static final List<String> KINDS =
+        List.of("spot", "autoscaling", "maintenance", "rebalance", "manual", "shutdown");
+
     public Drain {
+      forceFor = List.copyOf(forceFor);
       positive("retryInterval", retryInterval);
+      if (reserve.isNegative()) {
+        throw new IllegalArgumentException("reserve must not be negative");
+      }
+      if (volumeWait.isNegative()) {
+        throw new IllegalArgumentException("volumeWait must not be negative");
+      }
+      for (String kind : forceFor) {
+        if (!KINDS.contains(kind)) {
+          throw new IllegalArgumentException(
+              "forceFor: \"" + kind + "\" is none of " + String.join(", ", KINDS));
+        }
+      }
     }
   }
 

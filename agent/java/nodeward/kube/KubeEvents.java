@@ -18,15 +18,16 @@ import nodeward.component.Health;
 import nodeward.component.Loop;
 import nodeward.component.Time;
 import nodeward.node.NodeEvents;
+import nodeward.node.Pod;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Core/v1 Events on the Node, sent one after the other by one virtual thread. What is told while
- * the API server is away waits in a short queue, whose oldest is dropped when it is full; the same
- * told again within ten minutes is counted up on the Event that is there; a burst is slowed down to
- * one in ten seconds. {@link #tell} never blocks and never fails.
+ * Core/v1 Events on the Node and its pods, sent one after the other by one virtual thread. What is
+ * told while the API server is away waits in a short queue, whose oldest is dropped when it is
+ * full; the same told again within ten minutes is counted up on the Event that is there; a burst is
+ * slowed down to one in ten seconds. {@link #tell} never blocks and never fails.
  */
 public final class KubeEvents implements NodeEvents, Component {
   private static final Logger log = LoggerFactory.getLogger(KubeEvents.class);
@@ -40,21 +41,37 @@ public final class KubeEvents implements NodeEvents, Component {
   // The longest message that the API server takes.
   private static final int LONGEST_MESSAGE = 1024;
   // Where Events on objects without a namespace live, kubelet's too.
-  private static final String PATH = "/api/v1/namespaces/default/events";
+  private static final String NO_NAMESPACE = "default";
 
-  private record Told(Type type, String reason, String message, Instant at) {
-    Told shortened() {
-      return message.length() <= LONGEST_MESSAGE
-          ? this
-          : new Told(type, reason, message.substring(0, LONGEST_MESSAGE - 3) + "...", at);
+  /** What an Event is about. */
+  private record Subject(String kind, String namespace, String name, String uid) {
+    String path() {
+      return "/api/v1/namespaces/" + KubeClient.segment(eventNamespace()) + "/events";
     }
 
-    Text text() {
-      return new Text(type, reason, message);
+    String eventNamespace() {
+      return namespace.isEmpty() ? NO_NAMESPACE : namespace;
+    }
+
+    @Override
+    public String toString() {
+      return namespace.isEmpty() ? "node " + name : "pod " + namespace + "/" + name;
     }
   }
 
-  private record Text(Type type, String reason, String message) {}
+  private record Told(Subject about, Type type, String reason, String message, Instant at) {
+    Told shortened() {
+      return message.length() <= LONGEST_MESSAGE
+          ? this
+          : new Told(about, type, reason, message.substring(0, LONGEST_MESSAGE - 3) + "...", at);
+    }
+
+    Text text() {
+      return new Text(about, type, reason, message);
+    }
+  }
+
+  private record Text(Subject about, Type type, String reason, String message) {}
 
   private record Sent(String name, int count, Instant last) {}
 
@@ -119,6 +136,16 @@ public final class KubeEvents implements NodeEvents, Component {
 
   @Override
   public void tell(Type type, String reason, String message) {
+    // kubectl describe looks for the Node's name in place of its UID, as kubelet writes it.
+    tell(new Subject("Node", "", node, node), type, reason, message);
+  }
+
+  @Override
+  public void tell(Pod pod, Type type, String reason, String message) {
+    tell(new Subject("Pod", pod.namespace(), pod.name(), pod.uid()), type, reason, message);
+  }
+
+  private void tell(Subject about, Type type, String reason, String message) {
     lock.lock();
     try {
       if (queue.size() == QUEUE) {
@@ -126,7 +153,7 @@ public final class KubeEvents implements NodeEvents, Component {
         dropped++;
         log.debug("events: dropped reason={} message=\"{}\"", oldest.reason, oldest.message);
       }
-      queue.addLast(new Told(type, reason, message, time.now()).shortened());
+      queue.addLast(new Told(about, type, reason, message, time.now()).shortened());
     } finally {
       lock.unlock();
     }
@@ -189,9 +216,9 @@ public final class KubeEvents implements NodeEvents, Component {
     patch.put("count", before.count + 1).put("lastTimestamp", text(told.at));
     Answer answer =
         kube.send(
-            "count event " + told.reason + " of node " + node,
+            "count event " + told.reason + " of " + told.about,
             "PATCH",
-            PATH + "/" + KubeClient.segment(before.name),
+            told.about.path() + "/" + KubeClient.segment(before.name),
             NodePatch.MERGE_PATCH,
             patch.toString());
     if (answer.accepted()) {
@@ -202,19 +229,17 @@ public final class KubeEvents implements NodeEvents, Component {
 
   private Answer create(Told told) throws IOException {
     String name =
-        node
+        told.about.name
             + "."
             + Long.toHexString(ChronoUnit.NANOS.between(Instant.EPOCH, told.at) + sequence++);
     ObjectNode event = JsonNodeFactory.instance.objectNode();
     event.put("apiVersion", "v1").put("kind", "Event");
-    event.putObject("metadata").put("namespace", "default").put("name", name);
-    // kubectl describe looks for the Node's name in place of its UID, as kubelet writes it.
-    event
-        .putObject("involvedObject")
-        .put("apiVersion", "v1")
-        .put("kind", "Node")
-        .put("name", node)
-        .put("uid", node);
+    event.putObject("metadata").put("namespace", told.about.eventNamespace()).put("name", name);
+    ObjectNode involved = event.putObject("involvedObject").put("apiVersion", "v1");
+    involved.put("kind", told.about.kind).put("name", told.about.name).put("uid", told.about.uid);
+    if (!told.about.namespace.isEmpty()) {
+      involved.put("namespace", told.about.namespace);
+    }
     event.putObject("source").put("component", "nodeward").put("host", node);
     event
         .put("reportingComponent", "nodeward")
@@ -227,9 +252,9 @@ public final class KubeEvents implements NodeEvents, Component {
         .put("lastTimestamp", text(told.at));
     Answer answer =
         kube.send(
-            "create event " + told.reason + " of node " + node,
+            "create event " + told.reason + " of " + told.about,
             "POST",
-            PATH,
+            told.about.path(),
             KubeClient.JSON,
             event.toString());
     // The connection broke after the API server had taken it, and okhttp sent it again.

@@ -101,6 +101,7 @@ final class Watch<T extends HasMetadata, V> implements AutoCloseable {
   public void close() {
     starter.close();
     informer.ifPresent(SharedIndexInformer::stop);
+    kube.offWatch(resource, series);
   }
 
   /**

@@ -11,6 +11,7 @@ import nodeward.drain.Drain;
 import nodeward.drain.DrainOptions;
 import nodeward.drain.Drainer;
 import nodeward.drain.Left;
+import nodeward.node.NodeEvents;
 
 /**
  * The one drain of a termination: started for a plan, tightened with it, stopped without a word. It
@@ -19,6 +20,7 @@ import nodeward.drain.Left;
 final class DrainRunner implements AutoCloseable {
   private final Drainer drainer;
   private final DrainOptions options;
+  private final NodeEvents events;
   private final Supplier<Backoff> backoff;
   private final Time time;
   private final Consumer<Event> tell;
@@ -32,12 +34,14 @@ final class DrainRunner implements AutoCloseable {
   DrainRunner(
       Drainer drainer,
       DrainOptions options,
+      NodeEvents events,
       Supplier<Backoff> backoff,
       Time time,
       Consumer<Event> tell,
       Runnable progressed) {
     this.drainer = drainer;
     this.options = options;
+    this.events = events;
     this.backoff = backoff;
     this.time = time;
     this.tell = tell;
@@ -46,14 +50,18 @@ final class DrainRunner implements AutoCloseable {
 
   /** Starts the drain, or moves the deadline of the one that runs. */
   void drain(Plan plan) {
+    boolean forces = forces(plan);
     if (work.isPresent()) {
       work.get().drain().tighten(plan.deadline());
+      if (forces) {
+        work.get().drain().force();
+      }
       return;
     }
-    var drainLog = new DrainLog();
+    var drainLog = new DrainLog(events);
     Drain drain =
         drainer.prepare(
-            options,
+            forces ? options.with(DrainOptions.Flag.FORCE_AT_DEADLINE) : options,
             plan.deadline(),
             progress -> {
               drainLog.accept(progress);
@@ -70,6 +78,11 @@ final class DrainRunner implements AutoCloseable {
             time);
     work = Optional.of(new Work(drain, running));
     running.start();
+  }
+
+  /** Whether one of its notices is of a kind whose deadline nobody can move. */
+  private boolean forces(Plan plan) {
+    return plan.notices().stream().anyMatch(n -> drainer.forcesFor(n.kind().text()));
   }
 
   /** The pods that are still to go; empty when no drain runs. */

@@ -107,7 +107,9 @@ public final class TerminationWatch implements Component {
     this.keeper = new HookKeeper(ports.hook(), config.pollInterval(), time, this::post);
     this.polling = new Loop("termination-notices", this::poll, backoff(), time);
     this.loop = new Loop("termination", this::pass, backoff(), time);
-    this.runner = new DrainRunner(drainer, options, this::backoff, time, this::post, loop::wake);
+    this.runner = 
+        new DrainRunner(
+            drainer, options, ports.events(), this::backoff, time, this::post, loop::wake);
     this.metrics = new TerminationMetrics(registry, time, this::state, keeper::state);
   }
 

@@ -89,7 +89,12 @@ class ConfigReaderTest {
           dockerPidFile: /b
           containerdSocket: /c
         conditions: {heartbeat: 8m}
-        drain: {retryInterval: 9s}
+        drain:
+          retryInterval: 9s
+          reserve: 1s
+          forceFor: [maintenance]
+          evictDaemonSets: true
+          volumeWait: 0s
         termination:
           enabled: false
           pollInterval: 1s500ms

@@ -474,6 +474,7 @@ abstract class ApiServerContract {
     assertThat(evicted)
         .isEqualTo(
             new Evicted.Blocked(
+                Evicted.By.BUDGETS,
                 "This pod has more than one PodDisruptionBudget, which the eviction subresource"
                     + " does not support.",
                 Duration.ZERO));
@@ -501,7 +502,8 @@ abstract class ApiServerContract {
         "the API server has noticed",
         () ->
             new KubeEvictions(kube).evict(pod)
-                    instanceof Evicted.Blocked(String why, Duration retryAfter)
+                    instanceof Evicted.Blocked(Evicted.By by, String why, Duration retryAfter)
+                && by == Evicted.By.NAMESPACE
                 && why.equals("namespace " + namespace + " is being terminated")
                 && retryAfter.isZero());
   }

@@ -55,6 +55,8 @@ final class ObjectStore {
           new Kind("", "v1", "events", "Event", true),
           new Kind("apps", "v1", "daemonsets", "DaemonSet", true),
           new Kind("apps", "v1", "replicasets", "ReplicaSet", true),
+          new Kind("storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", false),
+          new Kind("", "v1", "persistentvolumes", "PersistentVolume", false),
           new Kind("coordination.k8s.io", "v1", "leases", "Lease", true));
 
   /** Which part of an object a write is about; the other part stays. */
@@ -270,6 +272,9 @@ final class ObjectStore {
   synchronized ObjectNode delete(Kind kind, String namespace, String name, JsonNode options) {
     ObjectNode current = existing(kind, namespace, name);
     requireUid(kind, name, current, options);
+    if (options.path("dryRun").size() > 0) {
+      return current.deepCopy();
+    }
     if (kind == NAMESPACES) {
       ObjectNode ending = current.deepCopy();
       ending.withObject("/metadata").put("deletionTimestamp", now());

@@ -648,7 +648,16 @@ final class TerminationWatchTest {
         new TerminationWatch.Ports(
             node, node, () -> Notices.Reading.of(read()), hook, places, messages::add),
         new TerminationWatch.Facts(boot, () -> instanceId),
-        new Drainer(node.asPods(), node, new Config.Drain(Duration.ofSeconds(5)), registry, time),
+        new Drainer(
+            Drainer.Ports.of(node.asPods(), node),
+            new Config.Drain(
+                Duration.ofSeconds(5),
+                Duration.ofSeconds(5),
+                List.of(),
+                false,
+                Duration.ofMinutes(1)),
+            registry,
+            time),
         DrainOptions.ofDaemon(""),
         registry,
         time);
