@@ -54,6 +54,7 @@ import nodeward.linux.KernelConntrack;
 import nodeward.linux.NodeProber;
 import nodeward.linux.Procfs;
 import nodeward.linux.SdNotify;
+import nodeward.linux.ShutdownLock;
 import nodeward.metadata.MetadataProxy;
 import nodeward.readiness.Boot;
 import nodeward.readiness.GateKeeper;
@@ -202,6 +203,13 @@ public final class Agent implements StatusSource, AutoCloseable {
               time);
       parts.add(termination);
       orders.putAll(new Orders(config.termination(), termination, time).all());
+      if (config.termination().shutdown().enabled() && config.termination().shutdown().inhibit()) {
+        parts.add(
+            new ShutdownLock(
+                config.termination().shutdown().deadline(),
+                Orders.shutdowns(termination, time),
+                registry));
+      }
       parts.add(
           new SelfTest(
               List.of(
@@ -304,7 +312,7 @@ public final class Agent implements StatusSource, AutoCloseable {
         .orElseGet(() -> Optional.of("it is switched off"));
   }
 
-  private static Set<Notice.Kind> kinds(Config.Termination config) {
+  static Set<Notice.Kind> kinds(Config.Termination config) {
     var kinds = EnumSet.noneOf(Notice.Kind.class);
     if (config.spot().enabled()) {
       kinds.add(Notice.Kind.SPOT);
@@ -321,13 +329,13 @@ public final class Agent implements StatusSource, AutoCloseable {
     return kinds;
   }
 
-  private static DrainOptions drainOptions(Config.Drain config, String ownPod) {
+  static DrainOptions drainOptions(Config.Drain config, String ownPod) {
     DrainOptions options = DrainOptions.ofDaemon(ownPod);
     return config.evictDaemonSets() ? options.with(DrainOptions.Flag.EVICT_DAEMON_SETS) : options;
   }
 
   /** The agent's own pod where it runs in one; its DaemonSet hands the names in. */
-  private static String ownPod(Map<String, String> environment) {
+  static String ownPod(Map<String, String> environment) {
     String name = environment.getOrDefault("POD_NAME", "");
     return name.isEmpty() ? "" : environment.getOrDefault("POD_NAMESPACE", "") + "/" + name;
   }

@@ -9,8 +9,10 @@ import nodeward.component.Time;
 import nodeward.config.Config;
 import nodeward.config.ConfigReader;
 import nodeward.http.ControlServer.Order;
+import nodeward.linux.ShutdownLock.Shutdowns;
 import nodeward.termination.Notice;
 import nodeward.termination.Notice.Kind;
+import nodeward.termination.State;
 import nodeward.termination.TerminationWatch;
 
 /** The orders that the control socket takes for the termination. */
@@ -32,6 +34,35 @@ final class Orders {
     all.put("/shutdown", this::shutdown);
     all.put("/simulate", this::simulate);
     return all;
+  }
+
+  /** What logind's word of a shutdown leads to. */
+  static Shutdowns shutdowns(TerminationWatch termination, Time time) {
+    return new Shutdowns() {
+      @Override
+      public void begins(Duration budget) {
+        termination.request(Kind.SHUTDOWN, time.now().plus(budget));
+      }
+
+      @Override
+      public boolean handled() {
+        return switch (termination.state()) {
+          case State.Detaching _, State.Completed _ -> true;
+          case State.InService _,
+              State.Noticed _,
+              State.Cordoned _,
+              State.Held _,
+              State.Draining _,
+              State.Returned _ ->
+              false;
+        };
+      }
+
+      @Override
+      public void cancelled() {
+        termination.withdraw(Kind.SHUTDOWN);
+      }
+    };
   }
 
   /** {@code deadline}: when the node must be drained. */

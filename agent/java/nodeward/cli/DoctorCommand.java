@@ -15,6 +15,7 @@ import nodeward.config.ConfigException;
 import nodeward.http.ControlClient;
 import nodeward.kube.KubeClient;
 import nodeward.kube.KubePermissions;
+import nodeward.linux.ShutdownLock;
 import nodeward.termination.Permissions;
 import nodeward.termination.Permissions.Check;
 import nodeward.termination.Permissions.Verdict;
@@ -55,6 +56,7 @@ final class DoctorCommand implements Callable<Integer> {
     }
     PrintWriter out = spec.commandLine().getOut();
     checks.forEach(c -> out.println(line(c)));
+    out.println("        at shutdown: " + ShutdownLock.way());
     return checks.stream().allMatch(c -> c.verdict() == Verdict.GRANTED) ? 0 : Cli.FAILED;
   }
 

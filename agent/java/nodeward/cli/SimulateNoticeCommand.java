@@ -50,7 +50,7 @@ final class SimulateNoticeCommand implements Callable<Integer> {
     parameters.put("in", in);
     String said =
         new ControlClient(settings.read().control().socket()).post("/simulate", parameters);
-    spec.commandLine().getOut().print(said);
+    spec.commandLine().getOut().println(said.strip());
     return 0;
   }
 }

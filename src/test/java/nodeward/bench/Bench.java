@@ -13,7 +13,7 @@ import nodeward.simulator.SimulatedNode;
  */
 public final class Bench {
   private static final List<Area> AREAS =
-      List.of(new Footprint(), new GateOpening(), new Draining());
+      List.of(new Footprint(), new GateOpening(), new Draining(), new GoingAway());
   private static final String ALL = "all";
 
   private Bench() {}

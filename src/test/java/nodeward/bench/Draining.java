@@ -229,7 +229,7 @@ final class Draining implements Area {
   }
 
   /** Plays the kubelet: each pod is gone one second after it began to end. */
-  private static void endPods(ControlPlane plane, String node, Map<String, Long> since)
+  static void endPods(ControlPlane plane, String node, Map<String, Long> since)
       throws IOException {
     String path = "/api/v1/namespaces/" + node + "/pods";
     long now = System.nanoTime();
@@ -254,7 +254,7 @@ final class Draining implements Area {
     return node;
   }
 
-  private static void pod(ControlPlane plane, String node, String name) throws IOException {
+  static void pod(ControlPlane plane, String node, String name) throws IOException {
     String pods = "/api/v1/namespaces/" + node + "/pods";
     plane.post(
         pods,
