@@ -189,12 +189,7 @@ public final class Agent implements StatusSource, AutoCloseable {
               config.termination(),
               config.state(),
               new TerminationWatch.Ports(
-                  node,
-                  events,
-                  notices,
-                  hook,
-                  new KubeHeldNodes(kube, name, time),
-                  notifier),
+                  node, events, notices, hook, new KubeHeldNodes(kube, name, time), notifier),
               new TerminationWatch.Facts(
                   new Procfs(config.node().procRoot()).bootId().orElse(""), instance::instanceId),
               drainer,

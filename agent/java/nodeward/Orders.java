@@ -70,7 +70,8 @@ final class Orders {
     if (!config.shutdown().enabled()) {
       throw new IllegalStateException("termination.shutdown.enabled is false");
     }
-    Instant deadline = instant(parameters, "deadline", time.now().plus(config.shutdown().deadline()));
+    Instant deadline =
+        instant(parameters, "deadline", time.now().plus(config.shutdown().deadline()));
     termination.request(Kind.SHUTDOWN, deadline);
     return "the node is drained by " + deadline;
   }
@@ -110,7 +111,9 @@ final class Orders {
 
   private static Instant instant(Map<String, String> parameters, String key, Instant without) {
     try {
-      return parameters.containsKey(key) ? Instant.parse(parameters.getOrDefault(key, "")) : without;
+      return parameters.containsKey(key)
+          ? Instant.parse(parameters.getOrDefault(key, ""))
+          : without;
     } catch (DateTimeParseException e) {
       throw new IllegalArgumentException(key + " is not a time like 2026-11-21T08:00:00Z", e);
     }

@@ -21,7 +21,12 @@ public final class AutoScalingLaunchHook implements LaunchHook {
 
   /** An empty {@code hookName} means the group's only launch hook. */
   public AutoScalingLaunchHook(AwsClients clients, Imds imds, String hookName) {
-    this.hooks = new InstanceHooks(clients, imds, InstanceHooks.Transition.LAUNCHING, InstanceHooks.Choice.named(hookName));
+    this.hooks =
+        new InstanceHooks(
+            clients,
+            imds,
+            InstanceHooks.Transition.LAUNCHING,
+            InstanceHooks.Choice.named(hookName));
   }
 
   @Override

@@ -165,7 +165,9 @@ public final class ImdsNotices implements Notices {
           && apart(before.time(), time.get()).compareTo(SAME) <= 0) {
         id = before.named().id();
       }
-      last.put(notice.kind(), new Last(new Notice(notice.kind(), id, notice.detail(), Instant.MAX), time.get()));
+      last.put(
+          notice.kind(),
+          new Last(new Notice(notice.kind(), id, notice.detail(), Instant.MAX), time.get()));
     }
     Instant at = notice.at().equals(Instant.MAX) ? notice.at() : notice.at().minus(imds.ahead());
     return new Notice(notice.kind(), id, notice.detail(), at, notice.note());

@@ -237,7 +237,8 @@ final class InstanceHooks {
     }
   }
 
-  private static Hook hook(String group, software.amazon.awssdk.services.autoscaling.model.LifecycleHook h) {
+  private static Hook hook(
+      String group, software.amazon.awssdk.services.autoscaling.model.LifecycleHook h) {
     Integer heartbeat = h.heartbeatTimeout();
     Integer global = h.globalTimeout();
     Duration beat = heartbeat == null ? DEFAULT_HEARTBEAT : Duration.ofSeconds(heartbeat);

@@ -117,8 +117,7 @@ final class NoticeDocuments {
   static Parsed rebalance(String body) {
     try {
       Instant at = Instant.parse(json.readTree(body).path("noticeTime").asText(""));
-      return Parsed.of(
-          new Notice(Kind.REBALANCE, "rebalance:" + at, "recommended", Instant.MAX));
+      return Parsed.of(new Notice(Kind.REBALANCE, "rebalance:" + at, "recommended", Instant.MAX));
     } catch (JsonProcessingException e) {
       return Parsed.malformed("not JSON");
     } catch (DateTimeParseException e) {

@@ -52,7 +52,8 @@ public final class ControlClient {
       Thread limit = Thread.ofVirtual().start(() -> closeAfter(channel));
       try {
         channel.connect(UnixDomainSocketAddress.of(socket));
-        String request = method + " " + path + " HTTP/1.1\r\nHost: nodeward\r\nConnection: close\r\n\r\n";
+        String request =
+            method + " " + path + " HTTP/1.1\r\nHost: nodeward\r\nConnection: close\r\n\r\n";
         channel.write(ByteBuffer.wrap(request.getBytes(StandardCharsets.US_ASCII)));
         return body(readAll(channel));
       } finally {

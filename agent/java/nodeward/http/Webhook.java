@@ -51,8 +51,7 @@ public final class Webhook implements Notifier, Component {
   public Webhook(Config.Termination.Webhook config, Secret url, Duration first, Time time) {
     this.config = config;
     this.url = URI.create(url.value());
-    this.loop =
-        new Loop("webhook", this::pass, new Backoff(first, Duration.ofSeconds(30)), time);
+    this.loop = new Loop("webhook", this::pass, new Backoff(first, Duration.ofSeconds(30)), time);
   }
 
   @Override

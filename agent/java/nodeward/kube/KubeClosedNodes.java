@@ -133,7 +133,8 @@ public final class KubeClosedNodes implements ClosedNodes {
   private Optional<Seen> read() throws IOException {
     Answer answer =
         kube.get(
-            "read lease " + lease + " of closed nodes", leases + "/" + KubeClient.segment(leaseName));
+            "read lease " + lease + " of closed nodes",
+            leases + "/" + KubeClient.segment(leaseName));
     return switch (answer.code()) {
       case 200 -> {
         JsonNode meta = answer.json().path("metadata");

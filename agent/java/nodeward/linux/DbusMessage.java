@@ -151,8 +151,7 @@ record DbusMessage(
 
     Writer number(int value) {
       align(4);
-      out.writeBytes(
-          ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putInt(value).array());
+      out.writeBytes(ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putInt(value).array());
       return this;
     }
 
@@ -229,16 +228,7 @@ record DbusMessage(
         body.add(value(signature, at, 0));
       }
       return new DbusMessage(
-          type,
-          serial,
-          replyTo,
-          texts[1],
-          texts[2],
-          texts[3],
-          texts[4],
-          texts[6],
-          signature,
-          body);
+          type, serial, replyTo, texts[1], texts[2], texts[3], texts[4], texts[6], signature, body);
     }
 
     private void align(int to) {

@@ -153,8 +153,7 @@ final class LibC {
     header.putLong(24, 1);
     header.putAddress(32, control.address());
     header.putLong(40, CONTROL_SIZE);
-    int got =
-        (int) checked("recvmsg", Loaded.FUNCTIONS.recvmsg(fd, header, MSG_CMSG_CLOEXEC));
+    int got = (int) checked("recvmsg", Loaded.FUNCTIONS.recvmsg(fd, header, MSG_CMSG_CLOEXEC));
     byte[] bytes = new byte[got];
     data.get(0, bytes, 0, got);
     boolean rights =

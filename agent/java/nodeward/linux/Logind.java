@@ -21,7 +21,9 @@ final class Logind implements AutoCloseable {
   record Lock(String what, String who, String mode) {
     /** Whether it delays a shutdown, as the kubelet's does while its graceful shutdown is on. */
     boolean delaysShutdown(String whose) {
-      return who.equals(whose) && mode.equals("delay") && List.of(what.split(":")).contains("shutdown");
+      return who.equals(whose)
+          && mode.equals("delay")
+          && List.of(what.split(":")).contains("shutdown");
     }
   }
 

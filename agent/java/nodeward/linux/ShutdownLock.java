@@ -26,7 +26,8 @@ public final class ShutdownLock implements Component {
   static final Path LIMIT_FILE = Path.of("/etc/systemd/logind.conf.d/99-nodeward.conf");
 
   private static final Duration LOOK = Duration.ofMillis(500);
-  private static final Duration AGAIN = Duration.ofSeconds(30);
+  private static final Duration LOOK_AGAIN = Duration.ofSeconds(30);
+  private static final Duration CONNECT_AGAIN = Duration.ofSeconds(5);
   private static final Duration MARGIN = Duration.ofSeconds(1);
 
   /** What a shutdown leads to; called by the waiting thread. */
@@ -127,7 +128,7 @@ public final class ShutdownLock implements Component {
         letGo();
       }
       try {
-        Thread.sleep(AGAIN);
+        Thread.sleep(CONNECT_AGAIN);
       } catch (InterruptedException e) {
         return;
       }
@@ -146,7 +147,7 @@ public final class ShutdownLock implements Component {
           shutdowns.cancelled();
         }
         if (System.nanoTime() - lookAgain >= 0) {
-          lookAgain = System.nanoTime() + AGAIN.toNanos();
+          lookAgain = System.nanoTime() + LOOK_AGAIN.toNanos();
           holdIfNeeded(logind);
         }
       }

@@ -53,7 +53,8 @@ public final class SystemdState {
     String unit = systemd.call(NAME, MANAGER_PATH, MANAGER, "GetUnit", "shutdown.target").text(0);
     Object job = systemd.property(NAME, unit, NAME + ".Unit", "Job");
     boolean going = job instanceof List<?> pair && pair.size() == 2 && !NO_JOB.equals(pair.get(1));
-    String why = "systemd is %s, shutdown.target %s".formatted(state, going ? "starts" : "does not");
+    String why =
+        "systemd is %s, shutdown.target %s".formatted(state, going ? "starts" : "does not");
     return new Answer(going ? Way.DOWN : Way.UNKNOWN, why);
   }
 }

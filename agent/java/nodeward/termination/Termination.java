@@ -92,9 +92,7 @@ final class Termination {
                   ? begin(active, plan.cordoner(), plan.settled(), now)
                   : joined(state, plan, active, now);
           case State.Returned(Plan plan) ->
-              active.isEmpty()
-                  ? stay(state)
-                  : begin(active, plan.cordoner(), plan.settled(), now);
+              active.isEmpty() ? stay(state) : begin(active, plan.cordoner(), plan.settled(), now);
         };
     return step.effects().isEmpty() ? forgotten : step;
   }
@@ -240,13 +238,11 @@ final class Termination {
 
   /** What the notices of the last boot were about may have happened. */
   private Step booted(State state, Plan plan, Instant now) {
-    List<Notice> done =
-        plan.notices().stream().filter(n -> policy.endedByReboot(n, now)).toList();
+    List<Notice> done = plan.notices().stream().filter(n -> policy.endedByReboot(n, now)).toList();
     List<Notice> rest = plan.notices().stream().filter(n -> !done.contains(n)).toList();
     Plan here = plan.inBoot(boot).settling(done);
     if (rest.isEmpty()) {
-      return returned(
-          policy.uncordonsAfterReboot() ? here : here.cordonedBy(Cordoner.OTHERS));
+      return returned(policy.uncordonsAfterReboot() ? here : here.cordonedBy(Cordoner.OTHERS));
     }
     // Whatever came up with the new boot is still on a node that goes away.
     State next =
@@ -263,9 +259,7 @@ final class Termination {
           yield new Step(state, List.of(new Effect.Mark(plan)));
         }
         State next = new State.InService(plan.settling(plan.notices()).settled());
-        yield new Step(
-            next,
-            told(Tellings.NOT_HELD, duties(next)));
+        yield new Step(next, told(Tellings.NOT_HELD, duties(next)));
       }
       case State.InService _,
           State.Cordoned _,
@@ -286,9 +280,7 @@ final class Termination {
             policy.holds(marked)
                 ? new State.Held(marked, policy.heldUntil(marked, now))
                 : new State.Cordoned(marked, policy.drainAt(marked, now));
-        yield new Step(
-            next,
-            told(Tellings.CORDONED, due(next, now)));
+        yield new Step(next, told(Tellings.CORDONED, due(next, now)));
       }
       case State.Cordoned(Plan plan, _) -> changed(state, plan.cordonedBy(cordoner));
       case State.Held(Plan plan, _) -> changed(state, plan.cordonedBy(cordoner));
@@ -345,9 +337,7 @@ final class Termination {
       case State.Detaching(Plan plan, List<Left> left) -> {
         State next = new State.Completed(plan, left);
         yield plan.of(Notice.Kind.AUTO_SCALING)
-            ? new Step(
-                next,
-                told(Tellings.hook(how), duties(next)))
+            ? new Step(next, told(Tellings.hook(how), duties(next)))
             : new Step(next, duties(next));
       }
       case State.InService _,
@@ -365,9 +355,7 @@ final class Termination {
     return switch (state) {
       case State.Returned(Plan plan) -> {
         State next = new State.InService(plan.settled());
-        yield new Step(
-            next,
-            told(Tellings.returned(plan), duties(next)));
+        yield new Step(next, told(Tellings.returned(plan), duties(next)));
       }
       case State.InService _,
           State.Noticed _,
@@ -399,9 +387,7 @@ final class Termination {
 
   private static Step tooLate(Plan plan) {
     State next = new State.Detaching(plan, List.of());
-    return new Step(
-        next,
-        told(Tellings.TOO_LATE, duties(next)));
+    return new Step(next, told(Tellings.TOO_LATE, duties(next)));
   }
 
   private static Step changed(State state, Plan plan) {

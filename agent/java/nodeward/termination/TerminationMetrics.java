@@ -65,8 +65,7 @@ final class TerminationMetrics {
         });
     registry.register(deadline);
     Gauge hooks =
-        Gauge.build(
-                "nodeward_termination_hook_state", "1 for how the lifecycle hook stands.")
+        Gauge.build("nodeward_termination_hook_state", "1 for how the lifecycle hook stands.")
             .labelNames("state")
             .create();
     HookKeeper.STATES.forEach(

@@ -107,7 +107,7 @@ public final class TerminationWatch implements Component {
     this.keeper = new HookKeeper(ports.hook(), config.pollInterval(), time, this::post);
     this.polling = new Loop("termination-notices", this::poll, backoff(), time);
     this.loop = new Loop("termination", this::pass, backoff(), time);
-    this.runner = 
+    this.runner =
         new DrainRunner(
             drainer, options, ports.events(), this::backoff, time, this::post, loop::wake);
     this.metrics = new TerminationMetrics(registry, time, this::state, keeper::state);
@@ -375,9 +375,7 @@ public final class TerminationWatch implements Component {
 
   private void notifyPeople(Moment moment, Notice notice, Instant deadline, String why) {
     String node = ports.nodes().nodeName();
-    ports
-        .notifier()
-        .tell(new Notifier.Message(moment, node, notice, deadline, why, time.now()));
+    ports.notifier().tell(new Notifier.Message(moment, node, notice, deadline, why, time.now()));
   }
 
   private Optional<Event> carryOut(Effect effect) throws IOException, InterruptedException {
@@ -395,8 +393,7 @@ public final class TerminationWatch implements Component {
       }
       case Effect.TakePlace _ -> {
         placeTaken = time.nanos();
-        return Optional.of(
-            new Event.Placed(ports.places().take(config.rebalance().maxShare())));
+        return Optional.of(new Event.Placed(ports.places().take(config.rebalance().maxShare())));
       }
       case Effect.Mark(Plan plan) -> {
         return Optional.of(new Event.Marked(marks.put(plan)));

@@ -150,8 +150,7 @@ public final class FakeAutoScaling implements AutoCloseable {
     groups
         .get(group)
         .computeIfPresent(
-            name,
-            (_, h) -> new Hook(h.name, h.transition, h.heartbeat, h.byDefault, metadata));
+            name, (_, h) -> new Hook(h.name, h.transition, h.heartbeat, h.byDefault, metadata));
     return this;
   }
 
@@ -380,8 +379,7 @@ public final class FakeAutoScaling implements AutoCloseable {
             .append(xml("HeartbeatTimeout", String.valueOf(hook.heartbeat().toSeconds())))
             .append(xml("GlobalTimeout", String.valueOf(hook.global().toSeconds())))
             .append(xml("DefaultResult", hook.byDefault().name()))
-            .append(
-                hook.metadata().isEmpty() ? "" : xml("NotificationMetadata", hook.metadata()))
+            .append(hook.metadata().isEmpty() ? "" : xml("NotificationMetadata", hook.metadata()))
             .append("</member>");
       }
     }

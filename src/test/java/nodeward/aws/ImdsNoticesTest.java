@@ -196,9 +196,7 @@ class ImdsNoticesTest {
   @ValueSource(strings = {"canceled", "completed"})
   void aCancelledEventIsOverWhereverItStands(String state) throws IOException {
     notices.recall(
-        List.of(
-            new Notice(
-                Kind.MAINTENANCE, "maintenance:instance-event-1", "system-reboot", AT)));
+        List.of(new Notice(Kind.MAINTENANCE, "maintenance:instance-event-1", "system-reboot", AT)));
 
     server.maintenance(REBOOT.replace("active", state));
 
@@ -248,9 +246,7 @@ class ImdsNoticesTest {
 
     server.fail(FakeImds.SCHEDULED, FakeImds.Fault.BUSY);
 
-    assertThat(read())
-        .extracting(Notice::kind)
-        .containsExactly(Kind.SPOT, Kind.MAINTENANCE);
+    assertThat(read()).extracting(Notice::kind).containsExactly(Kind.SPOT, Kind.MAINTENANCE);
   }
 
   @ParameterizedTest

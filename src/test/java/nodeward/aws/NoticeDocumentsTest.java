@@ -232,10 +232,7 @@ class NoticeDocumentsTest {
         .isEqualTo(
             Parsed.of(
                 new Notice(
-                    Kind.REBALANCE,
-                    "rebalance:2026-10-27T08:22:00Z",
-                    "recommended",
-                    Instant.MAX)));
+                    Kind.REBALANCE, "rebalance:2026-10-27T08:22:00Z", "recommended", Instant.MAX)));
   }
 
   @ParameterizedTest

@@ -128,8 +128,7 @@ final class PlainHttp implements AutoCloseable {
     in.readNBytes(Integer.parseInt(headers.getOrDefault("content-length", "0")));
     String path = URI.create(words[1]).getPath();
     return Optional.of(
-        new Request(
-            words[0], path, headers, (InetSocketAddress) socket.getRemoteSocketAddress()));
+        new Request(words[0], path, headers, (InetSocketAddress) socket.getRemoteSocketAddress()));
   }
 
   private static String line(InputStream in) throws IOException {

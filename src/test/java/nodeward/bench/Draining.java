@@ -229,8 +229,7 @@ final class Draining implements Area {
   }
 
   /** Plays the kubelet: each pod is gone one second after it began to end. */
-  static void endPods(ControlPlane plane, String node, Map<String, Long> since)
-      throws IOException {
+  static void endPods(ControlPlane plane, String node, Map<String, Long> since) throws IOException {
     String path = "/api/v1/namespaces/" + node + "/pods";
     long now = System.nanoTime();
     for (JsonNode pod : plane.get(path + "?resourceVersion=0").path("items")) {

@@ -85,8 +85,7 @@ final class GoingAway implements Area {
     figures.add(
         figure("cordoned to 30 pods gone, slowest", "ms", ours, theirs, r -> r.gone - r.cordoned)
             .atMost(2000));
-    figures.add(
-        figure("notice visible to 30 pods gone, slowest", "ms", ours, theirs, Run::gone));
+    figures.add(figure("notice visible to 30 pods gone, slowest", "ms", ours, theirs, Run::gone));
     figures.add(
         figure("API requests for that, most", "", ours, theirs, r -> r.requests).atMost(45));
     figures.add(

@@ -321,8 +321,7 @@ final class TerminationE2eTest {
   void simulatedNoticesGoTheRealWayOnNodesThatAllowThem() throws Exception {
     begin("allowSimulation: true");
 
-    assertThat(scene.agent.run("simulate-notice", "spot").out())
-        .containsExactly("simulated: spot");
+    assertThat(scene.agent.run("simulate-notice", "spot").out()).containsExactly("simulated: spot");
     scene.awaitNoPods();
     scene.awaitState("completed");
     assertThat(scene.agent.run("simulate-notice", "off").code()).isZero();

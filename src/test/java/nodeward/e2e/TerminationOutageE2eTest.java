@@ -6,8 +6,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Map;
+import java.util.Optional;
+import nodeward.LastDrain;
 import nodeward.aws.FakeImds;
 import nodeward.cluster.ControlPlane;
+import nodeward.config.ConfigReader;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -70,5 +75,30 @@ final class TerminationOutageE2eTest {
     scene.awaitNoPods();
     scene.awaitState("completed");
     assertThat(scene.cordoned()).isTrue();
+  }
+
+  /** What the drain's unit does at a shutdown when no daemon answers, and the boot after it. */
+  @Test
+  void withoutADaemonTheLastDrainIsTheSameAndTheNextBootUndoesIt() throws Exception {
+    scene = new TerminationScene(plane, directory, "").pods(2);
+    var config =
+        ConfigReader.read(Optional.of(scene.directory.resolve("config.yaml")), Map.of(), Map.of());
+    var told = new ArrayList<String>();
+
+    LastDrain.run(config, "e2e", Map.of(), Instant.now().plusSeconds(60), told::add);
+
+    assertThat(told).contains("draining");
+    assertThat(scene.podsLeft()).isZero();
+    assertThat(scene.cordoned()).isTrue();
+    assertThat(scene.taints()).contains("nodeward.dev/terminating=shutdown:NoSchedule");
+    scene.boot("11111111-2222-4333-8444-000000000002");
+    scene.agent.start();
+    scene.awaitAsBefore();
+    scene.awaitState("in service");
+
+    PackagedAgent.Ended noShutdown = scene.agent.run("drain", "--on-shutdown");
+    assertThat(noShutdown.code()).isZero();
+    assertThat(noShutdown.out().toString()).contains("nothing is drained");
+    assertThat(scene.cordoned()).isFalse();
   }
 }

@@ -286,8 +286,7 @@ final class TerminationRacesE2eTest {
       scene.imds.spotNotice("terminate", there.now().plusSeconds(120));
       scene.agent.await("it is evicted", SOON, () -> scene.evictions() == 1);
 
-      assertThat(deadline())
-          .isBetween(begun.plusSeconds(105), Instant.now().plusSeconds(115));
+      assertThat(deadline()).isBetween(begun.plusSeconds(105), Instant.now().plusSeconds(115));
       scene.finish(0);
       scene.awaitState("completed");
       scene.close();

@@ -257,9 +257,7 @@ final class TerminationScene implements AutoCloseable {
   void awaitLooks(int count) throws IOException {
     int before = imds.requests(FakeImds.TARGET_STATE);
     agent.await(
-        count + " looks",
-        SOON,
-        () -> imds.requests(FakeImds.TARGET_STATE) >= before + count);
+        count + " looks", SOON, () -> imds.requests(FakeImds.TARGET_STATE) >= before + count);
   }
 
   long evictions() throws IOException {

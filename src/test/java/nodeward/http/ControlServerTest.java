@@ -30,7 +30,9 @@ class ControlServerTest {
   @BeforeEach
   void start() throws IOException {
     socket = dir.resolve("run/control.sock");
-    server = new ControlServer(socket, new AdminServerTest.Source(), Map.of("/order", ControlServerTest::order));
+    server =
+        new ControlServer(
+            socket, new AdminServerTest.Source(), Map.of("/order", ControlServerTest::order));
     server.start();
   }
 
@@ -103,7 +105,9 @@ class ControlServerTest {
 
   @Test
   void aSecondAgentIsRefusedButALeftOverSocketIsNot() throws IOException {
-    var second = new ControlServer(socket, new AdminServerTest.Source(), Map.of("/order", ControlServerTest::order));
+    var second =
+        new ControlServer(
+            socket, new AdminServerTest.Source(), Map.of("/order", ControlServerTest::order));
     assertThatThrownBy(second::start).hasMessageContaining("another agent answers");
 
     server.close();

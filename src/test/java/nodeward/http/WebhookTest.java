@@ -142,10 +142,7 @@ final class WebhookTest {
     var url = new Secret("http://127.0.0.1:" + server.getAddress().getPort() + "/T0/secret");
     var config =
         new Config.Termination.Webhook(
-            Optional.of(url),
-            proxy,
-            List.of(new Secret("Authorization: Bearer secret")),
-            template);
+            Optional.of(url), proxy, List.of(new Secret("Authorization: Bearer secret")), template);
     return new Webhook(config, url, Duration.ofSeconds(1), new FakeTime());
   }
 }

@@ -68,15 +68,13 @@ final class FakeBus implements AutoCloseable {
 
     Body word(int value) {
       align(4);
-      out.writeBytes(
-          ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putInt(value).array());
+      out.writeBytes(ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putInt(value).array());
       return this;
     }
 
     Body big(long value) {
       align(8);
-      out.writeBytes(
-          ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(value).array());
+      out.writeBytes(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(value).array());
       return this;
     }
 
@@ -124,6 +122,7 @@ final class FakeBus implements AutoCloseable {
 
   /** logind says that a shutdown is prepared, or is not any more. */
   void prepare(boolean begins) throws IOException {
+    property("PreparingForShutdown", Body.ofFlag(begins));
     var body = new Body().signature("b").word(begins ? 1 : 0);
     send(4, 0, "org.freedesktop.login1.Manager", "PrepareForShutdown", body, -1);
   }
@@ -231,7 +230,8 @@ final class FakeBus implements AutoCloseable {
       fields.variant("u").word(replyTo);
     }
     if (!member.isEmpty()) {
-      for (var field : List.of(List.of(1, "o", "/"), List.of(2, "s", face), List.of(3, "s", member))) {
+      for (var field :
+          List.of(List.of(1, "o", "/"), List.of(2, "s", face), List.of(3, "s", member))) {
         fields.align(8).out.write((int) field.get(0));
         fields.variant((String) field.get(1)).text((String) field.get(2));
       }

@@ -37,8 +37,7 @@ final class SystemdStateTest {
     Path socket = directory.resolve("private");
     try (var systemd = new FakeBus(socket)) {
       systemd.property("SystemState", Body.ofText(state));
-      systemd.property(
-          "Job", new Body().signature("v").variant("(uo)").align(8).word(7).text(job));
+      systemd.property("Job", new Body().signature("v").variant("(uo)").align(8).word(7).text(job));
 
       assertThat(new SystemdState(socket).ask().way()).isEqualTo(way);
       assertThat(systemd.calls).noneMatch(c -> c.startsWith("Hello"));
@@ -115,8 +114,10 @@ final class SystemdStateTest {
   }
 
   private static byte[] recorded(String name) throws IOException {
-    try (InputStream in = SystemdStateTest.class.getResourceAsStream("/dbus/dbus_" + name + ".hex")) {
-      return HexFormat.of().parseHex(new String(in.readAllBytes(), StandardCharsets.US_ASCII).strip());
+    try (InputStream in =
+        SystemdStateTest.class.getResourceAsStream("/dbus/dbus_" + name + ".hex")) {
+      return HexFormat.of()
+          .parseHex(new String(in.readAllBytes(), StandardCharsets.US_ASCII).strip());
     }
   }
 }

@@ -10,13 +10,13 @@ import java.util.List;
 import java.util.Optional;
 import nodeward.component.FakeTime;
 import nodeward.component.Loop;
-import nodeward.termination.LifecycleHook.Result;
 import nodeward.termination.LifecycleHook.Hook;
+import nodeward.termination.LifecycleHook.Result;
 import nodeward.termination.LifecycleHook.Standing;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 final class HookKeeperTest {
   private static final Duration POLL = Duration.ofSeconds(5);

@@ -148,8 +148,7 @@ final class PainsTest {
       n.node.answer(n.web, new Evicted.Blocked("the budget web", Duration.ZERO));
       n.spot().look().untilEvicted(1);
       n.pass(Duration.ofSeconds(90));
-      n.until(
-          () -> n.node.manners.stream().anyMatch(m -> m.way() == Way.DELETION));
+      n.until(() -> n.node.manners.stream().anyMatch(m -> m.way() == Way.DELETION));
       n.node.remove(n.web);
       n.until(State.Completed.class);
       assertThat(n.time.now()).isBefore(n.deadline());
@@ -446,7 +445,8 @@ final class PainsTest {
             List.of(Kind.MANUAL, 120),
             List.of(Kind.SHUTDOWN, 120))) {
       var notice = new Notice((Kind) kindAndLimit.get(0), "id", "detail", at);
-      assertThat(policy.deadline(notice, now)).isEqualTo(now.plusSeconds((int) kindAndLimit.get(1)));
+      assertThat(policy.deadline(notice, now))
+          .isEqualTo(now.plusSeconds((int) kindAndLimit.get(1)));
     }
   }
 

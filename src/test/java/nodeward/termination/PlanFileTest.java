@@ -25,7 +25,11 @@ final class PlanFileTest {
               new Notice(
                   Notice.Kind.AUTO_SCALING, "autoscaling:Terminated", "Terminated", Instant.MAX),
               new Notice(
-                  Notice.Kind.SPOT, "spot:1", "terminate", Instant.parse("2026-11-21T08:02:00Z"), "in words")),
+                  Notice.Kind.SPOT,
+                  "spot:1",
+                  "terminate",
+                  Instant.parse("2026-11-21T08:02:00Z"),
+                  "in words")),
           Instant.parse("2026-11-21T08:00:00.123456789Z"),
           Instant.parse("2026-11-21T08:01:50Z"),
           Cordoner.OTHERS,

@@ -149,8 +149,7 @@ final class TerminationTest {
   void aStricterNoticeTightensTheRunningPlanAndRestartsNothing() {
     Step step = machine.next(new State.Draining(OURS, LEFT), seen(ASG, SPOT), NOW);
 
-    Plan tightened =
-        OURS.joinedBy(SPOT, NOW.plusSeconds(110));
+    Plan tightened = OURS.joinedBy(SPOT, NOW.plusSeconds(110));
     assertThat(step.state()).isEqualTo(new State.Draining(tightened, LEFT));
     assertThat(step.effects())
         .containsExactly(
@@ -257,7 +256,12 @@ final class TerminationTest {
   void noticesOfAKindThatIsOffAreNotActedUpon() {
     Termination off =
         machine(
-            "spot.enabled", "false", "autoScaling.enabled", "false", "maintenance.enabled", "false");
+            "spot.enabled",
+            "false",
+            "autoScaling.enabled",
+            "false",
+            "maintenance.enabled",
+            "false");
 
     assertThat(off.next(new State.InService(), seen(ASG, SPOT, REBOOT), NOW).state())
         .isEqualTo(new State.InService());
@@ -275,7 +279,8 @@ final class TerminationTest {
 
   @Test
   void aStoredStateIsResumedWithAllThatIsToBeDoneInIt() {
-    assertThat(machine.resume(new State.Noticed(OURS), NOW).effects()).endsWith(new Effect.Mark(OURS));
+    assertThat(machine.resume(new State.Noticed(OURS), NOW).effects())
+        .endsWith(new Effect.Mark(OURS));
     assertThat(machine.resume(new State.Cordoned(OURS, NOW), NOW).effects())
         .endsWith(new Effect.KeepHook(OURS));
     assertThat(machine.next(new State.Cordoned(OURS, NOW), new Event.Tick(), NOW).effects())
@@ -284,7 +289,8 @@ final class TerminationTest {
         .endsWith(new Effect.KeepHook(OURS), new Effect.Drain(OURS));
     assertThat(machine.resume(new State.Detaching(OURS, List.of()), NOW).effects())
         .endsWith(new Effect.KeepHook(OURS), new Effect.Detach(OURS, List.of()));
-    assertThat(machine.resume(new State.Returned(OURS), NOW).effects()).endsWith(new Effect.Undo(OURS));
+    assertThat(machine.resume(new State.Returned(OURS), NOW).effects())
+        .endsWith(new Effect.Undo(OURS));
   }
 
   @Test
@@ -482,8 +488,7 @@ final class TerminationTest {
 
     assertThat(machine.resume(new State.Completed(plan, List.of()), NOW).state())
         .isInstanceOf(State.Returned.class);
-    Step both =
-        machine.resume(new State.Completed(plan.joinedBy(ASG, NOW), List.of()), NOW);
+    Step both = machine.resume(new State.Completed(plan.joinedBy(ASG, NOW), List.of()), NOW);
     assertThat(both.state().planned().orElseThrow().notices()).containsExactly(ASG);
     assertThat(both.effects()).anyMatch(MARKS);
   }

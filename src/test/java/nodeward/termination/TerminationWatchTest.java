@@ -620,8 +620,7 @@ final class TerminationWatchTest {
     assertThat(value("nodeward_termination_hook_state", "state", "terminating")).isEqualTo(1);
     metadataAway = true;
     assertThatThrownBy(() -> watch.poll(time.now())).isInstanceOf(IOException.class);
-    assertThat(registry.getSampleValue("nodeward_termination_metadata_errors_total"))
-        .isEqualTo(1);
+    assertThat(registry.getSampleValue("nodeward_termination_metadata_errors_total")).isEqualTo(1);
   }
 
   @Test
