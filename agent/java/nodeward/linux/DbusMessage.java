@@ -8,6 +8,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * One message of D-Bus, as the D-Bus specification's "Message Protocol" lays it out, little-endian.
@@ -25,12 +26,25 @@ record DbusMessage(
     String destination,
     String signature,
     List<Object> body) {
-  /** The four of the protocol, in its order from 1. */
+  /** The four of the protocol. */
   enum Type {
-    CALL,
-    REPLY,
-    ERROR,
-    SIGNAL
+    CALL(1),
+    REPLY(2),
+    ERROR(3),
+    SIGNAL(4);
+
+    private final int code;
+
+    Type(int code) {
+      this.code = code;
+    }
+
+    private static Type of(int code) {
+      return Stream.of(values())
+          .filter(t -> t.code == code)
+          .findFirst()
+          .orElseThrow(() -> new IllegalArgumentException("type " + code));
+    }
   }
 
   private static final int MOST = 1 << 20;
@@ -71,7 +85,7 @@ record DbusMessage(
     var body = new Writer();
     this.body.forEach(body::value);
     var head = new Writer();
-    head.octet('l').octet(type.ordinal() + 1).octet(0).octet(1);
+    head.octet('l').octet(type.code).octet(0).octet(1);
     head.number(body.size()).number(serial);
     var fields = new Writer();
     fields.field(1, 'o', path).field(2, 's', interfaceName).field(3, 's', member);
@@ -201,7 +215,7 @@ record DbusMessage(
 
     DbusMessage message() {
       in.get();
-      Type type = Type.values()[in.get() - 1];
+      Type type = Type.of(in.get());
       in.get();
       in.get();
       in.getInt();

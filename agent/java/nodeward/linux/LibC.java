@@ -138,7 +138,23 @@ final class LibC {
   }
 
   /** Bytes of a stream, none at its end, and the descriptor that came with them, or -1. */
-  record Received(byte[] bytes, int descriptor) {}
+  static final class Received {
+    private final byte[] bytes;
+    private final int descriptor;
+
+    private Received(byte[] bytes, int descriptor) {
+      this.bytes = bytes;
+      this.descriptor = descriptor;
+    }
+
+    byte[] bytes() {
+      return bytes;
+    }
+
+    int descriptor() {
+      return descriptor;
+    }
+  }
 
   /** Receives up to so many bytes, and one descriptor. The layouts are those of 64-bit Linux. */
   static Received recvmsg(int fd, int most) throws Failure {

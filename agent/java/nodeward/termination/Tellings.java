@@ -4,7 +4,7 @@ import java.util.List;
 import java.util.stream.Collectors;
 import nodeward.drain.DrainReport;
 import nodeward.drain.Left;
-import nodeward.node.NodeEvents.Type;
+import nodeward.node.NodeEvents;
 import nodeward.termination.Effect.Tell;
 import nodeward.termination.Plan.Cordoner;
 
@@ -16,17 +16,17 @@ final class Tellings {
   /** Pods that an Event names; its message is limited. */
   private static final int NAMED = 5;
 
-  static final Tell CORDONED = new Tell(Type.NORMAL, "Cordon", "Node successfully cordoned");
+  static final Tell CORDONED = new Tell(NodeEvents.Type.NORMAL, "Cordon", "Node successfully cordoned");
 
   static final Tell TOO_LATE =
       new Tell(
-          Type.WARNING,
+          NodeEvents.Type.WARNING,
           "CordonError",
           "There was a problem while trying to cordon the node: the deadline came first");
 
   static final Tell NOT_HELD =
       new Tell(
-          Type.NORMAL,
+          NodeEvents.Type.NORMAL,
           "RebalanceRecommendation",
           "Not followed: as many nodes are held already as termination.rebalance.maxShare allows");
 
@@ -43,13 +43,13 @@ final class Tellings {
           case SHUTDOWN -> "NodeShutdown";
         };
     String note = notice.note().isEmpty() ? "" : " (" + notice.note() + ")";
-    return new Tell(Type.NORMAL, reason, "The node goes away: " + notice + note);
+    return new Tell(NodeEvents.Type.NORMAL, reason, "The node goes away: " + notice + note);
   }
 
   static Tell drained(DrainReport report) {
     return switch (report.end()) {
       case DRAINED ->
-          new Tell(Type.NORMAL, "CordonAndDrain", "Node successfully cordoned and drained");
+          new Tell(NodeEvents.Type.NORMAL, "CordonAndDrain", "Node successfully cordoned and drained");
       case GIVEN_UP, DEADLINE -> drainError(named(report.left()));
       case BLIND ->
           drainError("its pods could not be seen before the deadline; " + named(report.left()));
@@ -58,7 +58,7 @@ final class Tellings {
 
   private static Tell drainError(String why) {
     return new Tell(
-        Type.WARNING,
+        NodeEvents.Type.WARNING,
         "CordonAndDrainError",
         "There was a problem while trying to cordon and drain the node: " + why);
   }
@@ -70,15 +70,15 @@ final class Tellings {
   }
 
   static Tell hook(String how) {
-    return new Tell(Type.NORMAL, "ASGLifecycle", "Lifecycle hook: " + how);
+    return new Tell(NodeEvents.Type.NORMAL, "ASGLifecycle", "Lifecycle hook: " + how);
   }
 
   static Tell returned(Plan plan) {
     return plan.cordoner() == Cordoner.OTHERS
         ? new Tell(
-            Type.NORMAL,
+            NodeEvents.Type.NORMAL,
             "CancelDrain",
             "No notice stands any more; the node stays cordoned, as others had left it")
-        : new Tell(Type.NORMAL, "Uncordon", "Node successfully uncordoned");
+        : new Tell(NodeEvents.Type.NORMAL, "Uncordon", "Node successfully uncordoned");
   }
 }
