@@ -45,8 +45,10 @@ import nodeward.kube.KubeEvents;
 import nodeward.kube.KubeEvictions;
 import nodeward.kube.KubeHeldNodes;
 import nodeward.kube.KubePermissions;
+import nodeward.kube.KubeTokenReviews;
 import nodeward.kube.OwnNode;
 import nodeward.kube.OwnPods;
+import nodeward.linux.CriSandboxes;
 import nodeward.linux.CriSocket;
 import nodeward.linux.DockerSocket;
 import nodeward.linux.Iptables;
@@ -56,6 +58,7 @@ import nodeward.linux.Procfs;
 import nodeward.linux.SdNotify;
 import nodeward.linux.ShutdownLock;
 import nodeward.metadata.MetadataProxy;
+import nodeward.metadata.SessionTags;
 import nodeward.readiness.Boot;
 import nodeward.readiness.GateKeeper;
 import nodeward.readiness.LaunchWatch;
@@ -88,6 +91,7 @@ public final class Agent implements StatusSource, AutoCloseable {
   private final long started = time.nanos();
   private final SdNotify systemd;
   private final Imds imds;
+  private final Imds imdsOfPods;
   private final AwsClients aws;
   private final List<Component> parts = new ArrayList<>();
   private final Pulse pulse;
@@ -106,6 +110,8 @@ public final class Agent implements StatusSource, AutoCloseable {
     var pods = new OwnPods(kube, name);
     var events = new KubeEvents(kube, name, time);
     this.imds = new Imds(config.aws().metadataEndpoint(), time);
+    // Pods that ask must not keep the agent's own questions waiting.
+    this.imdsOfPods = new Imds(config.aws().metadataEndpoint(), time);
     this.aws = new AwsClients(config.aws(), imds, time);
     var board =
         new ConditionBoard(
@@ -131,10 +137,17 @@ public final class Agent implements StatusSource, AutoCloseable {
       parts.add(
           new MetadataProxy(
               config.metadata(),
-              pods,
-              new StsRoleCredentials(aws),
-              instance,
-              new Iptables(),
+              new MetadataProxy.Ports(
+                  pods,
+                  new CriSandboxes(config.node().criSocket()),
+                  new StsRoleCredentials(
+                      aws,
+                      SessionTags.ofNode(
+                          config.metadata().sessionTags(), config.node().cluster(), name)),
+                  instance,
+                  new Iptables(),
+                  imdsOfPods::get,
+                  new KubeTokenReviews(kube)),
               registry,
               time));
     }
@@ -290,6 +303,7 @@ public final class Agent implements StatusSource, AutoCloseable {
     lifecycle.close();
     aws.close();
     imds.close();
+    imdsOfPods.close();
     log.info("agent: stopped");
   }
 

@@ -62,15 +62,19 @@ abstract class CordonCommand implements Callable<Integer> {
             case NONE -> this == CORDONED ? new Cordon(node).cordon() : new Cordon(node).uncordon();
             // kubectl looks as well, and writes nothing.
             case CLIENT, SERVER ->
-                node.read().orElseThrow().unschedulable() == (this == CORDONED)
-                    ? Cordon.Outcome.ALREADY
-                    : Cordon.Outcome.CHANGED;
+                node.read()
+                    .map(
+                        n ->
+                            n.unschedulable() == (this == CORDONED)
+                                ? Cordon.Outcome.ALREADY
+                                : Cordon.Outcome.CHANGED)
+                    .orElse(Cordon.Outcome.ABSENT);
           };
       String done = verb + "ed" + DryRunOption.suffix(dryRun);
       return switch (outcome) {
         case CHANGED -> "node/%s %s".formatted(node.nodeName(), done);
         case ALREADY -> "node/%s already %s".formatted(node.nodeName(), done);
-        case ABSENT -> throw new IOException("nodes \"" + node.nodeName() + "\" not found");
+        case ABSENT -> throw new Target.NoSuchNode(node.nodeName());
       };
     }
 
@@ -93,6 +97,8 @@ abstract class CordonCommand implements Callable<Integer> {
       for (OwnNode node : target.nodes(config, kube)) {
         try {
           out.println(mark().apply(node, mode));
+        } catch (Target.NoSuchNode e) {
+          throw e;
         } catch (IOException e) {
           err.println(mark().failed(node, e));
           code = Cli.FAILED;

@@ -1,12 +1,16 @@
 package nodeward.cli;
 
+import java.io.Console;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Optional;
+import java.util.Queue;
 import java.util.concurrent.Callable;
 import nodeward.config.Config;
 import nodeward.config.ConfigException;
@@ -38,6 +42,7 @@ import picocli.CommandLine.TypeConversionException;
     mixinStandardHelpOptions = true)
 final class DrainCommand implements Callable<Integer> {
   static final int PODS_LEFT = 3;
+  static final int USUAL_CHUNK = 500;
 
   @Mixin private Target target;
   @Mixin private DryRunOption dryRun;
@@ -99,8 +104,8 @@ final class DrainCommand implements Callable<Integer> {
   @Option(
       names = "--chunk-size",
       paramLabel = "N",
-      defaultValue = "500",
-      description = "Pods to list at a time; 0: all at once. Default: ${DEFAULT-VALUE}.")
+      defaultValue = "" + USUAL_CHUNK,
+      description = "List the pods so many at a time, 0: all at once; they are watched anyway.")
   private int chunkSize;
 
   @Option(
@@ -169,21 +174,44 @@ final class DrainCommand implements Callable<Integer> {
       Config config,
       DrainOptions options,
       DrainPrinter printer)
-      throws InterruptedException {
+      throws IOException, InterruptedException {
+    var drains = new ArrayDeque<NodeDrain>();
+    try {
+      for (OwnNode node : nodes) {
+        drains.add(new NodeDrain(kube, node, config.drain(), options, podSelector, chunkSize));
+      }
+      if (nodes.size() == 1) {
+        // Its pods are on their way while it is being cordoned.
+        drains.getFirst().look();
+      }
+      cordon(nodes, options.dryRun(), printer);
+      return drain(nodes, drains, printer);
+    } finally {
+      drains.forEach(NodeDrain::close);
+    }
+  }
+
+  private static void cordon(List<OwnNode> nodes, DryRun mode, DrainPrinter printer)
+      throws IOException, InterruptedException {
     for (OwnNode node : nodes) {
       try {
-        printer.cordoned(
-            node.nodeName(), CordonCommand.Mark.CORDONED.apply(node, options.dryRun()));
+        printer.cordoned(node.nodeName(), CordonCommand.Mark.CORDONED.apply(node, mode));
+      } catch (Target.NoSuchNode e) {
+        throw e;
       } catch (IOException e) {
         // As kubectl: the pods that are there can be evicted all the same.
         printer.error(node.nodeName(), CordonCommand.Mark.CORDONED.failed(node, e));
       }
     }
+  }
+
+  private int drain(List<OwnNode> nodes, Queue<NodeDrain> drains, DrainPrinter printer)
+      throws InterruptedException {
     int worst = 0;
     var pending = new ArrayList<String>();
     for (OwnNode node : nodes) {
       int code;
-      try (var drain = new NodeDrain(kube, node, config.drain(), options, podSelector, chunkSize)) {
+      try (NodeDrain drain = drains.remove()) {
         code = drain.run(limit(), printer);
       } catch (IOException e) {
         printer.error(
@@ -219,9 +247,18 @@ final class DrainCommand implements Callable<Integer> {
     PrintWriter err = spec.commandLine().getErr();
     return switch (output) {
       case "json" -> new DrainJson(out);
-      case "text" -> new DrainLines(out, err, mode, disableEviction);
+      case "text" -> {
+        var lines = new DrainLines(out, err, mode, disableEviction);
+        boolean watched = mode == DryRun.NONE && !explain && isTerminal();
+        yield watched ? new DrainBar(lines, err, System.err, limit()) : lines;
+      }
       default -> throw wrong("--output: \"" + output + "\" is none of text, json");
     };
+  }
+
+  /** Somebody looks at it, and all of it: output that goes elsewhere is for programs. */
+  private static boolean isTerminal() {
+    return Optional.ofNullable(System.console()).filter(Console::isTerminal).isPresent();
   }
 
   private DrainOptions options(DryRun mode) {

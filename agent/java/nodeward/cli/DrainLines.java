@@ -63,9 +63,10 @@ final class DrainLines implements DrainPrinter {
       case Progress.Refused(Pod pod, String why) -> err.printf("%s: %s%n", errorWith(pod), why);
       case Progress.Left(Pod pod, String why) -> err.printf("pod/%s left: %s%n", pod.name(), why);
       case Progress.Volumes(List<String> attachments) ->
-          err.printf(
-              attachments.isEmpty() ? "volumes are detached%n" : "waiting for volumes: %s%n",
-              String.join(", ", attachments));
+          err.println(
+              attachments.isEmpty()
+                  ? "volumes are detached"
+                  : "waiting for volumes: " + String.join(", ", attachments));
     }
     out.flush();
     err.flush();
@@ -110,11 +111,10 @@ final class DrainLines implements DrainPrinter {
   }
 
   private void evicting(Pod pod) {
-    // kubectl says it again at each try; here the reason of the wait has been told.
+    // kubectl says it again at each try; here the reason of the wait has been told. Of deletions it
+    // says nothing before they are done, save in a dry run, where it calls them evictions.
     if (!reasons.containsKey(pod.uid()) && (!deletes || dryRun == DryRun.CLIENT)) {
-      out.printf(
-          "%s pod %s%s%n",
-          deletes ? "deleting" : "evicting", pod.fullName(), DryRunOption.suffix(dryRun));
+      out.printf("evicting pod %s%s%n", pod.fullName(), DryRunOption.suffix(dryRun));
     }
   }
 
@@ -131,12 +131,13 @@ final class DrainLines implements DrainPrinter {
 
   /** Whole seconds from ten on, else tenths, and never nothing. */
   static String words(Duration d) {
-    if (d.toSeconds() >= 10 || d.toMillis() % 1000 == 0 && !d.isZero()) {
-      return d.toSeconds() + "s";
+    long millis = Math.max(1, d.toMillis());
+    if (millis < 1000) {
+      return millis + "ms";
     }
-    return d.toMillis() < 1000
-        ? Math.max(1, d.toMillis()) + "ms"
-        : String.format(Locale.ROOT, "%.1fs", d.toMillis() / 1000.0);
+    return millis >= 10_000 || millis % 1000 == 0
+        ? millis / 1000 + "s"
+        : String.format(Locale.ROOT, "%.1fs", millis / 1000.0);
   }
 
   private static String words(DrainReport report) {

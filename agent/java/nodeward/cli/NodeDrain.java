@@ -3,11 +3,14 @@ package nodeward.cli;
 import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 import nodeward.component.Time;
 import nodeward.config.Config;
 import nodeward.drain.Drain;
@@ -29,12 +32,18 @@ import nodeward.node.Pod;
 
 /** The drain of one node by a command, with connections of its own that end with it. */
 final class NodeDrain implements AutoCloseable {
+  /** A watch takes as long as its two requests; one that cannot be opened tells no reason. */
+  private static final Duration LOOK_LIMIT = Duration.ofSeconds(5);
+
   private final KubeClient kube;
   private final String name;
   private final Config.Drain config;
   private final DrainOptions options;
   private final OwnPods pods;
   private final KubeBudgets budgets;
+  private final boolean paged;
+  private final Semaphore looked = new Semaphore(0);
+  private boolean looking;
 
   NodeDrain(
       KubeClient kube,
@@ -48,12 +57,23 @@ final class NodeDrain implements AutoCloseable {
     this.config = config;
     this.options = options;
     this.pods = new OwnPods(kube, name, podSelector, chunkSize);
+    this.paged = chunkSize != DrainCommand.USUAL_CHUNK;
     this.budgets = new KubeBudgets(kube);
+  }
+
+  /** Begins to look at the pods in the background; not needed, but saves time. */
+  void look() {
+    pods.onChange(looked::release);
+    pods.start();
+    looking = true;
   }
 
   /** Returns the exit code; fails when nothing was evicted. */
   int run(Instant deadline, DrainPrinter printer) throws IOException, InterruptedException {
-    List<Pod> there = pods.read();
+    if (!looking) {
+      look();
+    }
+    List<Pod> there = there();
     DrainPlan.Facts facts = facts(there);
     DrainPlan plan = DrainPlan.of(there, options, facts);
     if (!plan.errors().isEmpty()) {
@@ -63,7 +83,6 @@ final class NodeDrain implements AutoCloseable {
       printer.warning(name, plan.warnings());
     }
     printer.begun(name, plan.toEvict().size());
-    pods.start();
     var drainer =
         new Drainer(
             new Drainer.Ports(
@@ -100,6 +119,18 @@ final class NodeDrain implements AutoCloseable {
         .forEach(out::println);
     out.flush();
     return plan.errors().isEmpty() ? 0 : Cli.FAILED;
+  }
+
+  /** What the watch has listed, or what the API server says of why it has not. */
+  private List<Pod> there() throws IOException, InterruptedException {
+    long end = System.nanoTime() + LOOK_LIMIT.toNanos();
+    while (paged || !pods.watching()) {
+      long left = end - System.nanoTime();
+      if (paged || left <= 0 || !looked.tryAcquire(left, TimeUnit.NANOSECONDS)) {
+        return pods.read();
+      }
+    }
+    return pods.current();
   }
 
   /** What kubectl asks for each pod is asked once for each DaemonSet. */

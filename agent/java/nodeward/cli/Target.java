@@ -49,7 +49,10 @@ final class Target {
     return settings.read(own.isEmpty() ? Map.of() : Map.of("kubernetes.kubeconfig", own));
   }
 
-  /** The Nodes that are meant, all of which exist; kubectl's {@code node/NAME} is taken too. */
+  /**
+   * The Nodes that are meant; kubectl's {@code node/NAME} is taken too. Of several all exist; of
+   * one the first thing that is done to it tells.
+   */
   List<OwnNode> nodes(Config config, KubeClient kube) throws IOException {
     if (!selector.isEmpty()) {
       return new KubeNodes(kube).select(selector).stream().map(n -> node(kube, n)).toList();
@@ -59,13 +62,22 @@ final class Target {
             ? List.of(config.node().name())
             : nodes.stream().map(n -> n.startsWith("node/") ? n.substring(5) : n).toList();
     List<OwnNode> all = names.stream().distinct().map(n -> node(kube, n)).toList();
-    for (OwnNode node : all) {
+    for (OwnNode node : all.size() > 1 ? all : List.<OwnNode>of()) {
       // Before anything is done to any of them.
       if (node.read().isEmpty()) {
-        throw new IOException("nodes \"" + node.nodeName() + "\" not found");
+        throw new NoSuchNode(node.nodeName());
       }
     }
     return all;
+  }
+
+  /** The API server does not know the Node. */
+  static final class NoSuchNode extends IOException {
+    private static final long serialVersionUID = 1;
+
+    NoSuchNode(String name) {
+      super("nodes \"" + name + "\" not found");
+    }
   }
 
   KubeClient connect(Config config) {

@@ -29,7 +29,7 @@ public record Config(
     State state,
     Log log) {
 
-  public record Node(String name, Path procRoot) {}
+  public record Node(String name, String cluster, Path procRoot, Path criSocket) {}
 
   public record Kubernetes(String kubeconfig, Duration requestTimeout, Duration pingInterval) {
     public Kubernetes {
@@ -127,9 +127,16 @@ public record Config(
       String defaultRole,
       Duration sessionDuration,
       Duration refreshBefore,
-      List<String> interceptInterfaces) {
+      boolean requireV2,
+      List<Preset> open,
+      PodLimits podLimits,
+      Container container,
+      List<String> interceptInterfaces,
+      List<SessionTag> sessionTags) {
     public Metadata {
+      open = List.copyOf(open);
       interceptInterfaces = List.copyOf(interceptInterfaces);
+      sessionTags = List.copyOf(sessionTags);
       if (!baseRoleArn.isEmpty() && !baseRoleArn.matches("arn:[\\w-]+:iam::\\d{12}:role/.*")) {
         throw new IllegalArgumentException(
             "baseRoleArn \"" + baseRoleArn + "\" is not like arn:aws:iam::123456789012:role/");
@@ -145,6 +152,37 @@ public record Config(
         if (!name.matches("[A-Za-z0-9_.-]{1,15}\\+?")) {
           throw new IllegalArgumentException(
               "interceptInterfaces: \"" + name + "\" is not an interface name like cni0 or eni+");
+        }
+      }
+    }
+
+    /** What a role session is tagged with. */
+    public enum SessionTag {
+      CLUSTER,
+      NODE,
+      NAMESPACE,
+      POD,
+      SERVICEACCOUNT
+    }
+
+    /** What one pod's address may hold of the proxy at a time. */
+    public record PodLimits(int connections, int requests) {
+      public PodLimits {
+        if (connections < 1 || connections > 1024) {
+          throw new IllegalArgumentException("connections must be between 1 and 1024");
+        }
+        if (requests < 1 || requests > 1024) {
+          throw new IllegalArgumentException("requests must be between 1 and 1024");
+        }
+      }
+    }
+
+    /** The container credentials endpoint; without an address there is none. */
+    public record Container(List<Address> listen, String audience) {
+      public Container {
+        listen = List.copyOf(listen);
+        if (audience.isBlank()) {
+          throw new IllegalArgumentException("audience must be given");
         }
       }
     }

@@ -213,7 +213,8 @@ public final class Drain {
       Map<Tier, Instant> starts = starts();
       for (Work work : works.values()) {
         Duration untilDue = Duration.ofNanos(work.due - time.nanos());
-        Duration untilTurn = Duration.between(now, earlier(starts.get(work.tier), next));
+        Duration untilTurn =
+            Duration.between(now, earlier(starts.getOrDefault(work.tier, Instant.MIN), next));
         Duration until = untilDue.compareTo(untilTurn) > 0 ? untilDue : untilTurn;
         if (work.stage == Stage.DUE && until.compareTo(wait) < 0) {
           wait = until;
@@ -359,7 +360,7 @@ public final class Drain {
       }
       // The first forced request does not wait for the back-off of the polite ones.
       boolean due = work.due - now <= 0 || (forced && !work.forced);
-      boolean turn = forced || !wall.isBefore(starts.get(work.tier));
+      boolean turn = forced || !wall.isBefore(starts.getOrDefault(work.tier, Instant.MIN));
       if (work.stage == Stage.DUE && due && turn) {
         free--;
         work.stage = Stage.ASKING;
@@ -470,8 +471,8 @@ public final class Drain {
         works.values().stream().filter(w -> w.stage == Stage.GONE && w.evicted).toList();
     long forced = done.stream().filter(w -> w.forced).count();
     if (options.dryRun() == DryRun.NONE) {
-      drainer.outcomes.labels("evicted").inc(done.size() - forced);
-      drainer.outcomes.labels("forced").inc(forced);
+      drainer.outcomes.labels("evicted").inc((double) (done.size() - forced));
+      drainer.outcomes.labels("forced").inc((double) forced);
       drainer.outcomes.labels("gone").inc(works.size() - left.size() - done.size());
       drainer.outcomes.labels("left").inc(left.size());
     }

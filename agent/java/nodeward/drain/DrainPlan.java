@@ -90,10 +90,14 @@ public record DrainPlan(List<Entry> entries) {
   public static DrainPlan of(Collection<Pod> pods, DrainOptions options, Facts facts) {
     return new DrainPlan(
         pods.stream()
-            .sorted(Comparator.comparing(Tier::of).thenComparing(Pod::fullName))
-            .map(p -> judge(p, options, facts))
+            .map(p -> new Turn(Tier.of(p), p.fullName(), p))
+            .sorted(Comparator.comparing(Turn::tier).thenComparing(Turn::name))
+            .map(t -> judge(t.pod, options, facts))
             .toList());
   }
+
+  /** What a pod is sorted by, found once for each. */
+  private record Turn(Tier tier, String name, Pod pod) {}
 
   /** The DaemonSet that controls the pod, as {@code namespace/name}. */
   public static String daemonSet(Pod pod) {

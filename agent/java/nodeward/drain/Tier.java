@@ -2,6 +2,7 @@ package nodeward.drain;
 
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import nodeward.node.Pod;
 
 /**
@@ -62,8 +63,9 @@ public record Tier(Phase phase, int order, Importance importance) implements Com
 
   /** What is no number counts as none: a pod's author must not be able to break a drain. */
   private static int order(Pod pod) {
-    String text = pod.annotation(ORDER).orElse("");
-    return text.matches("-?\\d{1,6}") ? Integer.parseInt(text) : 0;
+    // Judged for each pod at each change: hardly any has one, and the pattern is not free.
+    Optional<String> text = pod.annotation(ORDER).filter(t -> t.matches("-?\\d{1,6}"));
+    return text.isEmpty() ? 0 : Integer.parseInt(text.get());
   }
 
   @Override

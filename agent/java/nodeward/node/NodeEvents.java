@@ -23,6 +23,8 @@ public interface NodeEvents {
 
   void tell(Type type, String reason, String message);
 
-  /** On the pod, in its namespace. */
-  void tell(Pod pod, Type type, String reason, String message);
+  /** On the pod, in its namespace; on the Node with the pod's name where pods have no Events. */
+  default void tell(Pod pod, Type type, String reason, String message) {
+    tell(type, reason, pod.fullName() + ": " + message);
+  }
 }

@@ -19,8 +19,11 @@ import org.slf4j.LoggerFactory;
 final class DrainLog implements Consumer<Progress> {
   private static final Logger log = LoggerFactory.getLogger(DrainLog.class);
 
+  private static final int EVENTS = 20;
+
   private final NodeEvents events;
   private final Map<String, String> reasons = new HashMap<>();
+  private int told;
 
   DrainLog(NodeEvents events) {
     this.events = events;
@@ -82,8 +85,12 @@ final class DrainLog implements Consumer<Progress> {
     }
   }
 
+  /** A few tell people enough, and many would hold up the Events of the Node itself. */
   private void tell(Pod pod, String reason, String message) {
-    events.tell(pod, NodeEvents.Type.WARNING, reason, message);
+    if (told < EVENTS) {
+      told++;
+      events.tell(pod, NodeEvents.Type.WARNING, reason, message);
+    }
   }
 
   private boolean news(Pod pod, String why) {

@@ -13,7 +13,8 @@ import nodeward.simulator.SimulatedNode;
  */
 public final class Bench {
   private static final List<Area> AREAS =
-      List.of(new Footprint(), new GateOpening(), new Draining(), new GoingAway());
+      List.of(
+          new Footprint(), new GateOpening(), new Sessions(), new Draining(), new GoingAway());
   private static final String ALL = "all";
 
   private Bench() {}

@@ -224,9 +224,9 @@ final class DrainConformanceTest {
     if (row.fate == Fate.GOES) {
       assertThat(ended.out()).contains("pod/bar " + done);
     }
-    assertThat(scene.requests("GET", "/api/v1/pods").getFirst().query())
-        .containsEntry("fieldSelector", "spec.nodeName=node")
-        .containsEntry("limit", "500");
+    assertThat(scene.requests("GET", "/api/v1/pods"))
+        .isNotEmpty()
+        .allMatch(r -> r.query().get("fieldSelector").equals("spec.nodeName=node"));
   }
 
   @Test

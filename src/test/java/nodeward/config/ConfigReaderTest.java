@@ -49,7 +49,7 @@ class ConfigReaderTest {
   void everyKeyOfTheFileReachesItsRecord() throws Exception {
     String text =
         """
-        node: {name: n1, procRoot: /p}
+        node: {name: n1, cluster: c, procRoot: /p, criSocket: /x}
         kubernetes: {kubeconfig: /k, requestTimeout: 1s, pingInterval: 2s}
         aws:
           region: eu-west-1
@@ -78,7 +78,12 @@ class ConfigReaderTest {
           defaultRole: r
           sessionDuration: 2h
           refreshBefore: 20m
+          requireV2: true
+          open: [placement, instance-identity]
+          podLimits: {connections: 7, requests: 8}
+          container: {listen: ["169.254.170.23:80"], audience: a}
           interceptInterfaces: [cni0, eni+]
+          sessionTags: [cluster, serviceAccount]
         conntrack: {enabled: false, interval: 4s, nearFull: 0.5, critical: 0.6}
         runtime:
           enabled: false
@@ -229,6 +234,8 @@ class ConfigReaderTest {
         "aws:\\n  stsEndpoint: ftp://x|:2: aws.stsEndpoint: \"ftp://x\" is not a URL",
         "state:\\n  directory: here|:2: state.directory: \"here\" is not an absolute path",
         "metadata:\\n  baseRoleArn: foo|:2: metadata.baseRoleArn: \"foo\" is not like",
+        "metadata:\\n  open: [iam]|:2: metadata.open[0]: \"iam\" is none of instance-id, placement",
+        "metadata:\\n  podLimits: {connections: 0}|:2: metadata.podLimits.connections: must be",
         "metadata:\\n  sessionDuration: 1m|:2: metadata.sessionDuration: must be",
         "node: {name: a}\\nnode: {name: b}|:2: ",
         "node: {name: a|:1: ",

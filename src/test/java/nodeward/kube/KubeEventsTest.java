@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.util.List;
 import nodeward.component.FakeTime;
 import nodeward.node.NodeEvents.Type;
+import nodeward.node.Pod;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -48,6 +49,25 @@ class KubeEventsTest {
     tell("again");
 
     Await.until("it is a new one", () -> all().size() == 2);
+  }
+
+  @Test
+  void anEventOnAPodIsInItsNamespaceAndNamesIt() throws IOException {
+    scene.api.put("{kind: Namespace, metadata: {name: shop}}");
+    scene.api.put("{kind: Pod, metadata: {namespace: shop, name: web}, spec: {nodeName: node-1}}");
+    Pod web = scene.pods.read().getFirst();
+    events.start();
+
+    events.tell(web, Type.WARNING, "DrainBlocked", "held up");
+    tell("on the node");
+
+    Await.until("both are there", () -> all().size() == 2);
+    JsonNode event =
+        all().stream().filter(e -> e.path("message").asText().equals("held up")).findFirst().get();
+    assertThat(event.at("/metadata/namespace").asText()).isEqualTo("shop");
+    assertThat(event.at("/involvedObject/kind").asText()).isEqualTo("Pod");
+    assertThat(event.at("/involvedObject/namespace").asText()).isEqualTo("shop");
+    assertThat(event.at("/involvedObject/uid").asText()).isEqualTo(web.uid());
   }
 
   @Test

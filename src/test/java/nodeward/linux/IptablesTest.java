@@ -20,8 +20,10 @@ import nodeward.component.Time;
 import nodeward.config.Address;
 import nodeward.config.Config;
 import nodeward.metadata.FakeRoleCredentials;
+import nodeward.metadata.FakeSandboxes;
 import nodeward.metadata.Interception;
 import nodeward.metadata.MetadataProxy;
+import nodeward.metadata.TokenReviews;
 import nodeward.node.FakeNode;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -287,14 +289,23 @@ class IptablesTest {
             "",
             Duration.ofHours(1),
             Duration.ofMinutes(30),
-            List.of("cni0"));
+            false,
+            List.of(),
+            new Config.Metadata.PodLimits(64, 32),
+            new Config.Metadata.Container(List.of(), "nodeward.dev"),
+            List.of("cni0"),
+            List.of());
     var proxy =
         new MetadataProxy(
             config,
-            node.asPods(),
-            new FakeRoleCredentials(Time.SYSTEM),
-            Optional::empty,
-            new Iptables(),
+            new MetadataProxy.Ports(
+                node.asPods(),
+                new FakeSandboxes(),
+                new FakeRoleCredentials(Time.SYSTEM),
+                Optional::empty,
+                new Iptables(),
+                path -> Optional.empty(),
+                (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
             new CollectorRegistry(),
             Time.SYSTEM);
     proxy.start();

@@ -200,6 +200,11 @@ class RolePolicyTest {
         defaultRole,
         Duration.ofHours(1),
         Duration.ofMinutes(30),
+        false,
+        List.of(),
+        new Config.Metadata.PodLimits(64, 32),
+        new Config.Metadata.Container(List.of(), "nodeward.dev"),
+        List.of(),
         List.of());
   }
 }

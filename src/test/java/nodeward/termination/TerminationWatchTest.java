@@ -19,6 +19,8 @@ import nodeward.config.Config;
 import nodeward.drain.DrainOptions;
 import nodeward.drain.Drainer;
 import nodeward.node.Evicted;
+import nodeward.node.Evictions;
+import nodeward.node.Evictions.Way;
 import nodeward.node.FakeNode;
 import nodeward.node.NodeChange;
 import nodeward.node.NodeView;
@@ -52,6 +54,7 @@ final class TerminationWatchTest {
   private volatile String instanceId = "i-0123456789abcdef0";
   private final List<Notifier.Message> messages = new CopyOnWriteArrayList<>();
   private final FakePlaces places = new FakePlaces();
+  private List<String> forceFor = List.of();
   private CollectorRegistry registry = new CollectorRegistry();
   private TerminationWatch watch;
 
@@ -313,6 +316,35 @@ final class TerminationWatchTest {
         .contains(
             "Warning CordonAndDrainError There was a problem while trying to cordon and drain the"
                 + " node: pods left: 1 (default/web: blocked: budget web)");
+  }
+
+  @Test
+  void aNoticeOfAKindThatForcesDeletesWhatBudgetsHoldAndTellsItOnThePod() throws Exception {
+    forceFor = List.of("spot");
+    watch.close();
+    watch = agent(time, Duration.ofSeconds(5));
+    node.answer(web, new Evicted.Blocked("budget web", Duration.ZERO));
+    standing = List.of(ASG);
+    pollAndPass();
+    until(() -> evictions().contains("default/web"));
+    node.remove(db);
+    time.advance(Duration.ofSeconds(60));
+    pass();
+    assertThat(manners()).extracting(Evictions.Manner::way).containsOnly(Way.EVICTION);
+
+    Instant gone = time.now().plusSeconds(60);
+    standing = List.of(ASG, new Notice(Kind.SPOT, "spot:1", "terminate", gone));
+    pollAndPass();
+    time.advance(Duration.ofSeconds(30));
+    node.watching(FakeNode.Watch.CONNECTED);
+    until(() -> manners().getLast().way() == Way.DELETION);
+    node.remove(web);
+    until(() -> watch.state() instanceof State.Detaching);
+
+    assertThat(watch.state().left()).isEmpty();
+    assertThat(podEvents())
+        .contains("default/web Warning DrainBlocked Cannot be evicted yet: budget web")
+        .anyMatch(e -> e.startsWith("default/web Warning DrainForced The deadline is near"));
   }
 
   @Test
@@ -652,7 +684,7 @@ final class TerminationWatchTest {
             new Config.Drain(
                 Duration.ofSeconds(5),
                 Duration.ofSeconds(5),
-                List.of(),
+                forceFor,
                 false,
                 Duration.ofMinutes(1)),
             registry,
@@ -660,6 +692,18 @@ final class TerminationWatchTest {
         DrainOptions.ofDaemon(""),
         registry,
         time);
+  }
+
+  private List<Evictions.Manner> manners() {
+    synchronized (node) {
+      return List.copyOf(node.manners);
+    }
+  }
+
+  private List<String> podEvents() {
+    synchronized (node) {
+      return List.copyOf(node.podEvents);
+    }
   }
 
   private List<Notice> read() throws IOException {
