@@ -44,6 +44,7 @@ import nodeward.kube.KubeDaemonSets;
 import nodeward.kube.KubeEvents;
 import nodeward.kube.KubeEvictions;
 import nodeward.kube.KubeHeldNodes;
+import nodeward.kube.KubeNamespaces;
 import nodeward.kube.KubePermissions;
 import nodeward.kube.KubeTokenReviews;
 import nodeward.kube.OwnNode;
@@ -57,6 +58,7 @@ import nodeward.linux.NodeProber;
 import nodeward.linux.Procfs;
 import nodeward.linux.SdNotify;
 import nodeward.linux.ShutdownLock;
+import nodeward.metadata.InterceptionKeeper;
 import nodeward.metadata.MetadataProxy;
 import nodeward.metadata.SessionTags;
 import nodeward.readiness.Boot;
@@ -80,7 +82,8 @@ public final class Agent implements StatusSource, AutoCloseable {
 
   /** What people look for first; the other parts follow in the order of their start. */
   private static final List<String> SHOWN_FIRST =
-      List.of("gate", "termination", "metadata", "conditions", "conntrack", "runtime");
+      List.of(
+          "gate", "termination", "metadata", "interception", "conditions", "conntrack", "runtime");
 
   private static final Duration SELF_TEST_SPREAD = Duration.ofMinutes(5);
   private static final Duration PULSE = Duration.ofSeconds(5);
@@ -94,6 +97,7 @@ public final class Agent implements StatusSource, AutoCloseable {
   private final Imds imdsOfPods;
   private final AwsClients aws;
   private final List<Component> parts = new ArrayList<>();
+  private final Optional<MetadataProxy> metadata;
   private final Pulse pulse;
   private final Lifecycle lifecycle = new Lifecycle(CLOSE_LIMIT);
 
@@ -123,18 +127,15 @@ public final class Agent implements StatusSource, AutoCloseable {
             config.metadata().enabled() ? InstanceFacts.Base.NEEDED : InstanceFacts.Base.NOT_NEEDED,
             config.metadata().baseRoleArn());
 
-    parts.addAll(List.of(kube, node, pods, events, board, instance));
-    if (config.conntrack().enabled()) {
-      var table = new KernelConntrack(config.node().procRoot());
-      parts.add(new ConntrackWatch(config.conntrack(), table, board, registry, time));
-    }
-    if (config.runtime().enabled()) {
-      var docker = new DockerSocket(config.runtime().dockerSocket());
-      var containerd = new CriSocket(config.runtime().containerdSocket());
-      parts.add(new RuntimeWatch(config.runtime(), docker, containerd, board, registry, time));
-    }
     if (config.metadata().enabled()) {
-      parts.add(
+      // Before all others: pods that are on the node already must not reach the node's own role.
+      parts.add(new InterceptionKeeper(config.metadata(), new Iptables(), registry, time));
+    }
+    var namespaces = new KubeNamespaces(kube);
+    var podEvents = KubeEvents.ofPods(kube, name, time);
+    parts.addAll(List.of(kube, node, pods, namespaces, events, podEvents, board, instance));
+    if (config.metadata().enabled()) {
+      var proxy =
           new MetadataProxy(
               config.metadata(),
               new MetadataProxy.Ports(
@@ -145,11 +146,25 @@ public final class Agent implements StatusSource, AutoCloseable {
                       SessionTags.ofNode(
                           config.metadata().sessionTags(), config.node().cluster(), name)),
                   instance,
-                  new Iptables(),
+                  namespaces,
+                  podEvents,
                   imdsOfPods::get,
                   new KubeTokenReviews(kube)),
               registry,
-              time));
+              time);
+      parts.add(proxy);
+      this.metadata = Optional.of(proxy);
+    } else {
+      this.metadata = Optional.empty();
+    }
+    if (config.conntrack().enabled()) {
+      var table = new KernelConntrack(config.node().procRoot());
+      parts.add(new ConntrackWatch(config.conntrack(), table, board, registry, time));
+    }
+    if (config.runtime().enabled()) {
+      var docker = new DockerSocket(config.runtime().dockerSocket());
+      var containerd = new CriSocket(config.runtime().containerdSocket());
+      parts.add(new RuntimeWatch(config.runtime(), docker, containerd, board, registry, time));
     }
     if (config.gate().enabled()) {
       Optional<LaunchWatch> launch = Optional.empty();
@@ -169,7 +184,7 @@ public final class Agent implements StatusSource, AutoCloseable {
                   events,
                   board,
                   new KubeClosedNodes(kube, name, time),
-                  new NodeProber(() -> troubleOf("metadata")),
+                  new NodeProber(() -> troubleOf("metadata").or(() -> troubleOf("interception"))),
                   instance::instanceId),
               launch,
               registry,
@@ -275,6 +290,18 @@ public final class Agent implements StatusSource, AutoCloseable {
         });
     shown.putAll(part.status());
     return shown;
+  }
+
+  @Override
+  public SequencedMap<String, Object> explain(String namespace, String pod) {
+    return metadata
+        .map(proxy -> proxy.explain(namespace, pod))
+        .orElseGet(
+            () -> {
+              var off = new LinkedHashMap<String, Object>();
+              off.put("verdict", "gets nothing here: metadata.enabled is false");
+              return off;
+            });
   }
 
   @Override

@@ -30,9 +30,11 @@ public final class Cli {
   static {
     COMMANDS.put("run", RunCommand::new);
     COMMANDS.put("status", StatusCommand::new);
+    COMMANDS.put("explain", ExplainCommand::new);
     COMMANDS.put("drain", DrainCommand::new);
     COMMANDS.put("cordon", CordonCommand.On::new);
     COMMANDS.put("uncordon", CordonCommand.Off::new);
+    COMMANDS.put("interception", InterceptionCommand::new);
     COMMANDS.put("doctor", DoctorCommand::new);
     COMMANDS.put("simulate-notice", SimulateNoticeCommand::new);
     COMMANDS.put("check-config", CheckConfigCommand::new);

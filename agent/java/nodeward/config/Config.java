@@ -43,6 +43,7 @@ public record Config(
       URI metadataEndpoint,
       Optional<URI> stsEndpoint,
       Optional<URI> autoScalingEndpoint,
+      boolean fips,
       Duration requestTimeout) {
     public Aws {
       positive("requestTimeout", requestTimeout);
@@ -127,12 +128,22 @@ public record Config(
       String defaultRole,
       Duration sessionDuration,
       Duration refreshBefore,
+      List<String> interceptInterfaces,
+      List<SessionTag> sessionTags,
+      boolean namespaceRestrictions,
+      RestrictionFormat namespaceRestrictionFormat,
       boolean requireV2,
       List<Preset> open,
+      boolean openByNamespace,
       PodLimits podLimits,
-      Container container,
-      List<String> interceptInterfaces,
-      List<SessionTag> sessionTags) {
+      Container container) {
+
+    /** What the list of roles that a namespace allows holds. */
+    public enum RestrictionFormat {
+      GLOB,
+      REGEXP
+    }
+
     public Metadata {
       open = List.copyOf(open);
       interceptInterfaces = List.copyOf(interceptInterfaces);
@@ -149,20 +160,18 @@ public record Config(
         throw new IllegalArgumentException("refreshBefore must be less than sessionDuration");
       }
       for (String name : interceptInterfaces) {
-        if (!name.matches("[A-Za-z0-9_.-]{1,15}\\+?")) {
+        if (!name.matches("!?[A-Za-z0-9_.-]{1,15}\\+?")) {
           throw new IllegalArgumentException(
-              "interceptInterfaces: \"" + name + "\" is not an interface name like cni0 or eni+");
+              "interceptInterfaces holds \""
+                  + name
+                  + "\", which is not an interface like cni0, eni+, !eth0 or auto");
         }
       }
-    }
-
-    /** What a role session is tagged with. */
-    public enum SessionTag {
-      CLUSTER,
-      NODE,
-      NAMESPACE,
-      POD,
-      SERVICEACCOUNT
+      if (interceptInterfaces.contains("auto")
+          && interceptInterfaces.stream().filter(n -> !n.startsWith("!")).count() > 1) {
+        throw new IllegalArgumentException(
+            "interceptInterfaces holds auto, which stands for all interfaces, and others");
+      }
     }
 
     /** What one pod's address may hold of the proxy at a time. */
@@ -185,6 +194,15 @@ public record Config(
           throw new IllegalArgumentException("audience must be given");
         }
       }
+    }
+
+    /** What a role session is tagged with. */
+    public enum SessionTag {
+      CLUSTER,
+      NODE,
+      NAMESPACE,
+      POD,
+      SERVICEACCOUNT
     }
   }
 

@@ -22,6 +22,8 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.SequencedMap;
 import java.util.concurrent.Semaphore;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import nodeward.component.Component;
 import nodeward.component.Health;
 import org.jspecify.annotations.Nullable;
@@ -35,6 +37,8 @@ import org.slf4j.LoggerFactory;
  */
 public final class ControlServer implements Component {
   private static final Logger log = LoggerFactory.getLogger(ControlServer.class);
+  private static final Pattern EXPLAIN =
+      Pattern.compile("/explain/([a-z0-9-]{1,63})/([a-z0-9.-]{1,253})");
   private static final int HEAD_LIMIT = 8192;
   private static final int CONNECTIONS = 16;
   private static final Duration REQUEST_LIMIT = Duration.ofSeconds(5);
@@ -170,15 +174,22 @@ public final class ControlServer implements Component {
       String[] request = head.lines().findFirst().orElse("").split(" ", -1);
       if (request.length != 3 || !request[2].startsWith("HTTP/1.")) {
         answer(out, "400 Bad Request", "text/plain", "not an HTTP request\n");
-      } else if (orders.containsKey(path(request[1]))) {
+        return;
+      }
+      Matcher explain = EXPLAIN.matcher(request[1]);
+      if (orders.containsKey(path(request[1]))) {
         take(out, request[0], request[1]);
-      } else if (!request[1].equals("/status")) {
+      } else if (!request[1].equals("/status") && !explain.matches()) {
         answer(out, "404 Not Found", "text/plain", "there is no " + request[1] + "\n");
       } else if (!request[0].equals("GET")) {
         answer(out, "405 Method Not Allowed", "text/plain", "only GET\n");
       } else {
-        String status = json.writeValueAsString(source.status());
-        answer(out, "200 OK", "application/json", status + "\n");
+        String body =
+            json.writeValueAsString(
+                explain.matches()
+                    ? source.explain(explain.group(1), explain.group(2))
+                    : source.status());
+        answer(out, "200 OK", "application/json", body + "\n");
       }
     } catch (IOException e) {
       log.debug("control: request failed why=\"{}\"", e.getMessage());

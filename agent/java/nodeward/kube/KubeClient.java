@@ -1,6 +1,8 @@
 package nodeward.kube;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.fabric8.kubernetes.api.model.Namespace;
+import io.fabric8.kubernetes.api.model.NamespaceList;
 import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.api.model.NodeList;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -242,6 +244,8 @@ public final class KubeClient implements Component {
   private static KubernetesSerialization serialization() {
     var serialization = new KubernetesSerialization(new ObjectMapper(), false);
     Stream.of(
+            Namespace.class,
+            NamespaceList.class,
             Node.class,
             NodeList.class,
             Pod.class,

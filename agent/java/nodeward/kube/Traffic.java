@@ -14,6 +14,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
+import okhttp3.HttpUrl;
 import okhttp3.Interceptor;
 import okhttp3.OkHttpClient;
 import okhttp3.Protocol;
@@ -150,15 +151,20 @@ final class Traffic extends Collector implements Interceptor {
         && attempts.containsKey(resource(request));
   }
 
-  /** As {@link #onWatch} names it; a path without namespace is one only with a field selector. */
+  /** As {@link #onWatch} names it; a path without namespace is one only with a selector. */
   private static String resource(Request request) {
     List<String> path = request.url().pathSegments();
     String last = path.getLast();
-    if (request.url().queryParameter("fieldSelector") != null) {
+    if (isSelection(request.url())) {
       return last;
     }
     int n = path.size();
     return n > 3 && path.get(n - 3).equals("namespaces") ? path.get(n - 2) + "/" + last : "";
+  }
+
+  private static boolean isSelection(HttpUrl url) {
+    return url.queryParameter("fieldSelector") != null
+        || url.queryParameter("labelSelector") != null;
   }
 
   private static String peek(Response response) throws IOException {
@@ -178,8 +184,7 @@ final class Traffic extends Collector implements Interceptor {
     return switch (request.method()) {
       case "GET" -> {
         boolean collection =
-            request.url().queryParameter("fieldSelector") != null
-                || request.url().queryParameter("limit") != null;
+            isSelection(request.url()) || request.url().queryParameter("limit") != null;
         yield request.header(UPGRADE) != null ? "watch" : collection ? "list" : "get";
       }
       case "POST" -> "create";

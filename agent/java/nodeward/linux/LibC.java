@@ -31,6 +31,7 @@ final class LibC {
   static final int SCM_RIGHTS = 1;
 
   static final int EPERM = 1;
+  static final int ENOENT = 2;
   static final int EINTR = 4;
   static final int EAGAIN = 11;
 
@@ -195,7 +196,7 @@ final class LibC {
   static String text(int errno) {
     return switch (errno) {
       case EPERM -> "not permitted (EPERM)";
-      case 2 -> "no such file (ENOENT)";
+      case ENOENT -> "no such file (ENOENT)";
       case EINTR -> "interrupted (EINTR)";
       case EAGAIN -> "timed out (EAGAIN)";
       case 13 -> "access denied (EACCES)";

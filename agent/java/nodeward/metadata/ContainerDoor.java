@@ -16,6 +16,9 @@ import nodeward.node.Pods;
  * <p>Protocol: "Container credential provider" in the AWS SDKs and tools reference guide.
  */
 final class ContainerDoor implements Door {
+  private static final Answers.Form FORM =
+      (held, session) -> KeysJson.ofContainer(held.credentials(), session.roleArn());
+
   static final String PATH = "/v1/credentials";
   private static final String BEARER = "Bearer ";
 
@@ -90,7 +93,7 @@ final class ContainerDoor implements Door {
               "the token cannot be reviewed at present: try again");
       case Bearers.Finding.Pod owner ->
           pod(owner)
-              .map(pod -> of(pod, request))
+              .map(pod -> of(pod, request, grants.role(pod)))
               .orElseGet(
                   () ->
                       refused(
@@ -111,20 +114,24 @@ final class ContainerDoor implements Door {
         .findFirst();
   }
 
-  private Handling of(Pod pod, Request request) {
+  private Handling of(Pod pod, Request request, PodRole granted) {
     String from = pod.fullName();
-    return switch (grants.role(pod)) {
+    return switch (granted) {
       case PodRole.None none ->
           refused(request, from, Refusal.NO_ROLE, "the pod has no role", "the pod has no role");
       case PodRole.Malformed(String why) -> refused(request, from, Refusal.BAD_ROLE, why, why);
-      case PodRole.Undetermined(String why) -> refused(request, from, Refusal.NOT_READY, why, why);
-      case PodRole.Assigned assigned ->
-          answers.credentials(
-              request,
-              pod,
-              assigned,
-              (held, session) -> KeysJson.ofContainer(held.credentials(), session.roleArn()));
+      case PodRole.Denied(String why) -> refused(request, from, Refusal.ROLE_DENIED, why, why);
+      case PodRole.Undetermined undetermined ->
+          new Handling.Later(() -> undetermined(pod, request));
+      case PodRole.Assigned assigned -> answers.credentials(request, pod, assigned, FORM);
     };
+  }
+
+  private Reply undetermined(Pod pod, Request request) throws InterruptedException {
+    PodRole granted = grants.awaitRole(pod);
+    return granted instanceof PodRole.Undetermined(String why)
+        ? refused(request, pod.fullName(), Refusal.NOT_READY, why, why)
+        : Answers.settled(of(pod, request, granted));
   }
 
   private Reply refused(Request request, Refusal refusal, String why) {

@@ -238,8 +238,8 @@ final class EventLoop {
       for (SelectionKey key : selector.keys()) {
         if (key.attachment() instanceof Connection connection) {
           connection.close();
-        } else {
-          key.channel().close();
+        } else if (key.channel() instanceof ServerSocketChannel listener) {
+          ListeningSocket.close(listener);
         }
       }
       selector.close();

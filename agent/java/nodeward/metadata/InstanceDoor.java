@@ -11,6 +11,9 @@ import nodeward.node.Pod;
  * answered is refused with the status that makes the SDKs do the right thing ({@link Refusal}).
  */
 final class InstanceDoor implements Door {
+  private static final Answers.Form FORM =
+      (held, session) -> KeysJson.ofInstance(held.credentials(), held.issued());
+
   private final Routing routing;
   private final Grants grants;
   private final Answers answers;
@@ -51,11 +54,18 @@ final class InstanceDoor implements Door {
       case Route.WrongMethod(String allowed) ->
           answers.refused(request, Refusal.METHOD, "allowed: " + allowed).with("Allow", allowed);
       case Route.OfPod ofPod ->
-          grants
-              .pod(request.from().getAddress())
+          known(request)
               .map(pod -> of(pod, request, ofPod))
               .orElseGet(() -> new Handling.Later(() -> heldUp(request, ofPod)));
     };
+  }
+
+  private Optional<Pod> known(Request request) {
+    try {
+      return grants.pod(request.from().getAddress());
+    } catch (InterruptedException e) {
+      throw new IllegalStateException("nothing was waited for", e);
+    }
   }
 
   /** The address is no pod's yet. */
@@ -100,8 +110,8 @@ final class InstanceDoor implements Door {
     }
     return switch (route) {
       case Route.NewToken asked -> throw new IllegalStateException("answered above");
-      case Route.RoleName name -> forRole(pod, request, Optional.empty());
-      case Route.RoleKeys keys -> forRole(pod, request, Optional.of(keys.role()));
+      case Route.RoleName name -> forRole(pod, request, Optional.empty(), grants.role(pod));
+      case Route.RoleKeys keys -> forRole(pod, request, Optional.of(keys.role()), grants.role(pod));
       case Route.Instance page when rules.open().contains(page.preset()) ->
           page(from, request, page.target());
       case Route.Instance closed ->
@@ -110,26 +120,30 @@ final class InstanceDoor implements Door {
   }
 
   /** Answers with the role's name, or with its credentials when one is asked for. */
-  private Handling forRole(Pod pod, Request request, Optional<String> role) {
+  private Handling forRole(Pod pod, Request request, Optional<String> role, PodRole granted) {
     String from = pod.fullName();
-    return switch (grants.role(pod)) {
+    return switch (granted) {
       case PodRole.None none ->
           answers.refused(request, from, Refusal.NO_ROLE, "the pod has no role");
       case PodRole.Malformed(String why) -> answers.refused(request, from, Refusal.BAD_ROLE, why);
-      case PodRole.Undetermined(String why) ->
-          answers.refused(request, from, Refusal.NOT_READY, why);
+      case PodRole.Denied(String why) -> answers.refused(request, from, Refusal.ROLE_DENIED, why);
+      case PodRole.Undetermined undetermined ->
+          new Handling.Later(() -> undetermined(pod, request, role));
       case PodRole.Assigned assigned when role.isEmpty() ->
           new Reply(200, "role_name", "text/plain", assigned.name());
       case PodRole.Assigned(String name, RoleSession session)
           when !role.get().equals(name) && !role.get().equals(session.roleArn()) ->
           answers.refused(request, from, Refusal.OTHER_ROLE, "the pod's role is another one");
-      case PodRole.Assigned assigned ->
-          answers.credentials(
-              request,
-              pod,
-              assigned,
-              (held, session) -> KeysJson.ofInstance(held.credentials(), held.issued()));
+      case PodRole.Assigned assigned -> answers.credentials(request, pod, assigned, FORM);
     };
+  }
+
+  private Reply undetermined(Pod pod, Request request, Optional<String> role)
+      throws InterruptedException {
+    PodRole granted = grants.awaitRole(pod);
+    return granted instanceof PodRole.Undetermined(String why)
+        ? answers.refused(request, pod.fullName(), Refusal.NOT_READY, why)
+        : Answers.settled(forRole(pod, request, role, granted));
   }
 
   private Handling page(String from, Request request, String path) {

@@ -20,14 +20,15 @@ import nodeward.component.Time;
 import nodeward.config.Address;
 import nodeward.config.Config;
 import nodeward.node.Pod;
+import nodeward.node.PodEvents;
 import nodeward.node.Pods;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The metadata proxy as a part of the agent: puts the interception in place, opens its doors to the
- * pods ({@link InstanceDoor}, {@link ContainerDoor}), and fetches and renews credentials before
- * they are asked for. What a request gets is decided behind the doors.
+ * The metadata proxy as a part of the agent: opens its doors to the pods ({@link InstanceDoor},
+ * {@link ContainerDoor}), and fetches and renews credentials before they are asked for. What a
+ * request gets is decided behind the doors.
  */
 public final class MetadataProxy implements Component {
   private static final Logger log = LoggerFactory.getLogger(MetadataProxy.class);
@@ -39,7 +40,8 @@ public final class MetadataProxy implements Component {
       Sandboxes sandboxes,
       RoleCredentials credentials,
       BaseRole base,
-      Firewall firewall,
+      Namespaces namespaces,
+      PodEvents events,
       InstanceMetadata instance,
       TokenReviews reviews) {}
 
@@ -49,15 +51,19 @@ public final class MetadataProxy implements Component {
   private final PodDirectory directory;
   private final RolePolicy policy;
   private final CredentialCache cache;
+  private final Openness openness;
   private final Refusals refusals;
   private final Audit audit = new Audit();
+  private final RoleTeller teller;
+  private final RoleExplainer explainer;
+  private final Grants grants;
+  private final Answers answers;
   private final InstanceDoor instanceDoor;
   private final ContainerDoor containerDoor;
   private final Loop loop;
   // Set by start(), read by close(), status() and health() on other threads.
   private volatile Optional<PodServer> server = Optional.empty();
   private volatile List<InetSocketAddress> addresses = List.of();
-  private volatile Optional<Interception> interception = Optional.empty();
 
   public MetadataProxy(Config.Metadata config, Ports ports, CollectorRegistry registry, Time time) {
     this(
@@ -79,7 +85,7 @@ public final class MetadataProxy implements Component {
     this.config = config;
     this.ports = ports;
     this.limits = limits;
-    this.policy = new RolePolicy(config, ports.base);
+    this.policy = new RolePolicy(config, ports.base, ports.namespaces);
     this.refusals = new Refusals(time);
     this.loop =
         new Loop(
@@ -90,15 +96,19 @@ public final class MetadataProxy implements Component {
     this.cache =
         new CredentialCache(ports.credentials, config.refreshBefore(), time, registry, loop::wake);
     this.directory = new PodDirectory(ports.pods, ports.sandboxes, time, registry, loop::wake);
-    var grants = new Grants(directory, policy, cache, patience, registry, time);
-    var answers = new Answers(grants, refusals, audit, registry);
+    this.openness = new Openness(config, ports.namespaces);
+    ports.namespaces.onChange(loop::wake);
+    this.teller = new RoleTeller(ports.events, time);
+    this.explainer = new RoleExplainer(config, ports.pods, directory, policy, cache);
+    this.grants = new Grants(config, directory, policy, cache, patience, registry, time);
+    this.answers = new Answers(grants, refusals, audit, registry);
     this.instanceDoor =
         new InstanceDoor(
             new Routing(hosts(Set.of("169.254.169.254", "[fd00:ec2::254]"), config.listen())),
             grants,
             answers,
             new Tokens(time),
-            new Openness(config),
+            openness,
             new InstancePages(ports.instance, time));
     this.containerDoor =
         new ContainerDoor(
@@ -114,15 +124,8 @@ public final class MetadataProxy implements Component {
     return "metadata";
   }
 
-  /** Puts the interception in place before it listens, so that no request slips past it. */
   @Override
   public void start() throws IOException {
-    if (!config.interceptInterfaces().isEmpty()) {
-      var rules = Interception.of(config.interceptInterfaces(), config.listen());
-      ports.firewall.install(rules);
-      interception = Optional.of(rules);
-      log.info("metadata: interception in place {}", rules);
-    }
     directory.start();
     var http = new PodServer(limits);
     server = Optional.of(http);
@@ -151,6 +154,11 @@ public final class MetadataProxy implements Component {
   /** Where pods find the container credentials endpoint, once started. */
   List<InetSocketAddress> containerAddresses() {
     return bound().subList(1, bound().size());
+  }
+
+  /** The same door as behind {@link #address}. */
+  Door instanceDoor() {
+    return instanceDoor;
   }
 
   private List<InetSocketAddress> bound() {
@@ -182,7 +190,6 @@ public final class MetadataProxy implements Component {
     if (listen.size() > 1) {
       status.put("container", String.join(" ", listen.subList(1, listen.size())));
     }
-    status.put("interception", interception.map(Interception::toString).orElse("off"));
     status.put("pods", directory.pods().size());
     status.put("runtime", directory.runtime());
     status.put("sessions", cache.size());
@@ -190,7 +197,6 @@ public final class MetadataProxy implements Component {
     return status;
   }
 
-  /** The interception stays: a stopped proxy must be a closed door. */
   @Override
   public void close() {
     loop.close();
@@ -201,23 +207,51 @@ public final class MetadataProxy implements Component {
     http.ifPresent(s -> log.info("metadata: proxy stopped"));
   }
 
+  /** Which role the pod gets or why it gets none, step by step; cheap, never blocks. */
+  public SequencedMap<String, Object> explain(String namespace, String pod) {
+    return explainer.explain(namespace, pod);
+  }
+
   /** Fetches and renews credentials of the pods that are here, also before they have an address. */
   private Duration pass(Instant now) {
     var wanted = new HashSet<RoleSession>();
     boolean undetermined = false;
     List<Pod> askers = askers();
     for (Pod pod : askers) {
+      openness.follow(pod);
       switch (policy.of(pod)) {
-        case PodRole.Assigned assigned -> wanted.add(assigned.session());
+        case PodRole.Assigned assigned -> {
+          wanted.add(assigned.session());
+          tell(pod, assigned.session());
+        }
         case PodRole.Undetermined u -> undetermined = true;
-        case PodRole.None none -> {}
-        case PodRole.Malformed malformed ->
-            refusals.tell(Refusal.BAD_ROLE, pod.fullName(), "none yet", malformed.why());
+        case PodRole.None none -> teller.well(pod);
+        case PodRole.Denied(String why) -> {
+          refusals.tell(Refusal.ROLE_DENIED, pod.fullName(), "none yet", why);
+          teller.denied(pod, why);
+        }
+        case PodRole.Malformed(String why) -> {
+          refusals.tell(Refusal.BAD_ROLE, pod.fullName(), "none yet", why);
+          teller.denied(pod, why);
+        }
       }
     }
+    grants.keep(askers);
+    answers.keep(askers);
     audit.keep(askers);
+    policy.keep(askers);
+    teller.keep(askers);
     Duration wait = cache.renew(wanted);
     return undetermined && wait.compareTo(UNDETERMINED_RETRY) > 0 ? UNDETERMINED_RETRY : wait;
+  }
+
+  private void tell(Pod pod, RoleSession session) {
+    switch (cache.state(session).failure().orElse(null)) {
+      case CredentialCache.Answer.Denied denied -> teller.notAssumable(pod, session);
+      case null -> teller.well(pod);
+      // What was told stands until STS has answered again.
+      case CredentialCache.Answer other -> {}
+    }
   }
 
   /** The pods of the host network can prove who they are to the container endpoint alone. */

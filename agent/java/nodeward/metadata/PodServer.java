@@ -2,7 +2,6 @@ package nodeward.metadata;
 
 import java.io.IOException;
 import java.net.InetSocketAddress;
-import java.net.StandardSocketOptions;
 import java.nio.channels.ServerSocketChannel;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -53,15 +52,8 @@ final class PodServer implements AutoCloseable {
 
   /** Returns where it listens; connections are answered once {@link #start} was called. */
   InetSocketAddress listen(Address address, Door door) throws IOException {
-    var channel = ServerSocketChannel.open();
-    try {
-      channel.setOption(StandardSocketOptions.SO_REUSEADDR, true);
-      channel.bind(address.socket(), BACKLOG);
-      channel.configureBlocking(false);
-    } catch (IOException e) {
-      channel.close();
-      throw new IOException("cannot listen on " + address + ": " + e.getMessage(), e);
-    }
+    ServerSocketChannel channel = ListeningSocket.open(address, BACKLOG);
+    channel.configureBlocking(false);
     loops.getFirst().listen(channel, door);
     return (InetSocketAddress) channel.getLocalAddress();
   }

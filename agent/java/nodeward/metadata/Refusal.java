@@ -19,6 +19,7 @@ enum Refusal {
   NO_ROLE(404),
   OTHER_ROLE(404),
   BAD_ROLE(404),
+  ROLE_DENIED(404),
   METHOD(405),
   SLOW(408),
   BODY(413),
@@ -51,7 +52,8 @@ enum Refusal {
   /** Whether a human should look: something is set up wrongly or is down. */
   boolean wantsHuman() {
     return switch (this) {
-      case BAD_ROLE, STS_DENIED, STS_UNAVAILABLE, NOT_READY, UNKNOWN_POD, INTERNAL -> true;
+      case BAD_ROLE, ROLE_DENIED, STS_DENIED, STS_UNAVAILABLE, NOT_READY, UNKNOWN_POD, INTERNAL ->
+          true;
       case UPSTREAM, REVIEW, BUSY, CONNECTIONS -> true;
       case MALFORMED, TTL, TOKEN, FORWARDED, HOST, OUTSIDER, PATH, NO_ROLE, OTHER_ROLE -> false;
       case METHOD, SLOW, BODY, OVERSIZED -> false;

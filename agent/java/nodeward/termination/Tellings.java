@@ -16,7 +16,8 @@ final class Tellings {
   /** Pods that an Event names; its message is limited. */
   private static final int NAMED = 5;
 
-  static final Tell CORDONED = new Tell(NodeEvents.Type.NORMAL, "Cordon", "Node successfully cordoned");
+  static final Tell CORDONED =
+      new Tell(NodeEvents.Type.NORMAL, "Cordon", "Node successfully cordoned");
 
   static final Tell TOO_LATE =
       new Tell(
@@ -49,7 +50,8 @@ final class Tellings {
   static Tell drained(DrainReport report) {
     return switch (report.end()) {
       case DRAINED ->
-          new Tell(NodeEvents.Type.NORMAL, "CordonAndDrain", "Node successfully cordoned and drained");
+          new Tell(
+              NodeEvents.Type.NORMAL, "CordonAndDrain", "Node successfully cordoned and drained");
       case GIVEN_UP, DEADLINE -> drainError(named(report.left()));
       case BLIND ->
           drainError("its pods could not be seen before the deadline; " + named(report.left()));

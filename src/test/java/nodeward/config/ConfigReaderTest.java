@@ -56,6 +56,7 @@ class ConfigReaderTest {
           metadataEndpoint: http://127.0.0.1:1
           stsEndpoint: http://127.0.0.1:2
           autoScalingEndpoint: http://127.0.0.1:3
+          fips: true
           requestTimeout: 3s
         gate:
           enabled: false
@@ -80,10 +81,13 @@ class ConfigReaderTest {
           refreshBefore: 20m
           requireV2: true
           open: [placement, instance-identity]
+          openByNamespace: true
           podLimits: {connections: 7, requests: 8}
           container: {listen: ["169.254.170.23:80"], audience: a}
           interceptInterfaces: [cni0, eni+]
           sessionTags: [cluster, serviceAccount]
+          namespaceRestrictions: true
+          namespaceRestrictionFormat: regexp
         conntrack: {enabled: false, interval: 4s, nearFull: 0.5, critical: 0.6}
         runtime:
           enabled: false

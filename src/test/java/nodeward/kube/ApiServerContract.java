@@ -21,6 +21,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import nodeward.component.Time;
 import nodeward.config.Config;
+import nodeward.metadata.Namespaces;
 import nodeward.node.Changed;
 import nodeward.node.Condition;
 import nodeward.node.DaemonSetView;
@@ -193,6 +194,30 @@ abstract class ApiServerContract {
         () -> pods.current().stream().map(Pod::name).toList().equals(List.of(nodeName + "-b")));
     Await.until("both watch", () -> node.watching() && pods.watching());
     assertThat(node.health().isHealthy()).isTrue();
+  }
+
+  @Test
+  void namespacesAreFollowedByTheirNames() throws Exception {
+    String one = nodeName + "-one";
+    String two = nodeName + "-two";
+    createNamespace(one);
+    createNamespace(two);
+    var namespaces = open(new KubeNamespaces(kube));
+    namespaces.start();
+
+    assertThat(namespaces.await(one, Await.LIMIT)).isEqualTo(new Namespaces.Answer.Found(Map.of()));
+    merge(
+        "/api/v1/namespaces/" + one,
+        "{\"metadata\":{\"annotations\":{\"iam.amazonaws.com/permitted\":\".*\"}}}");
+    Await.until(
+        "the edit came",
+        () ->
+            namespaces
+                .find(one)
+                .equals(new Namespaces.Answer.Found(Map.of("iam.amazonaws.com/permitted", ".*"))));
+    assertThat(namespaces.await(two, Await.LIMIT)).isEqualTo(new Namespaces.Answer.Found(Map.of()));
+    assertThat(namespaces.await(nodeName + "-three", Await.LIMIT))
+        .isEqualTo(new Namespaces.Answer.Absent());
   }
 
   // --- changing the node
@@ -706,7 +731,10 @@ abstract class ApiServerContract {
   }
 
   private String createNamespace() throws IOException {
-    String namespace = nodeName + "-gate";
+    return createNamespace(nodeName + "-gate");
+  }
+
+  private String createNamespace(String namespace) throws IOException {
     request("POST", "/api/v1/namespaces", "{\"metadata\":{\"name\":\"%s\"}}".formatted(namespace));
     return namespace;
   }

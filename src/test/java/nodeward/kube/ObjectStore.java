@@ -326,6 +326,7 @@ final class ObjectStore {
   /** Adds the object or replaces it whole, status included. */
   synchronized ObjectNode put(Kind kind, ObjectNode given) {
     ObjectNode object = given.deepCopy();
+    object.put("kind", kind.kind()).put("apiVersion", kind.apiVersion());
     ObjectNode meta = object.withObject("/metadata");
     if (kind.namespaced() && meta.path("namespace").asText().isEmpty()) {
       meta.put("namespace", "default");
@@ -340,6 +341,9 @@ final class ObjectStore {
     } else {
       for (String fixed : List.of("uid", "creationTimestamp")) {
         keep(fixed, meta, current.path("metadata"));
+      }
+      if (kind == NAMESPACES) {
+        label(object);
       }
     }
     return store(kind, object);
@@ -446,6 +450,9 @@ final class ObjectStore {
         meta.remove(map);
       }
     }
+    if (kind == NAMESPACES) {
+      label(object);
+    }
     if (kind == NODES && object.path("spec") instanceof ObjectNode spec) {
       if (spec.path("taints").isEmpty()) {
         spec.remove("taints");
@@ -454,6 +461,12 @@ final class ObjectStore {
         spec.remove("unschedulable");
       }
     }
+  }
+
+  /** The label that the API server puts on each namespace. */
+  private static void label(ObjectNode namespace) {
+    String name = namespace.at("/metadata/name").asText();
+    namespace.withObject("/metadata/labels").put("kubernetes.io/metadata.name", name);
   }
 
   /** Of all managed fields only the taints of Nodes: a list that has one owner, its last writer. */

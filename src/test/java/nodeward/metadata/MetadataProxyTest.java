@@ -8,11 +8,10 @@ import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
-import java.net.Socket;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import nodeward.component.FakeTime;
@@ -30,11 +29,13 @@ class MetadataProxyTest {
   private static final String BASE = "arn:aws:iam::123456789012:role/";
   private static final String LISTING = "/latest/meta-data/iam/security-credentials";
   private static final String TTL = "X-aws-ec2-metadata-token-ttl-seconds: ";
+  private static final String TOKEN = "X-aws-ec2-metadata-token: ";
   private static final String WEB = "127.0.0.11";
   private static final String PLAIN = "127.0.0.12";
   private static final String NOBODY = "127.0.0.99";
 
   private final FakeTime time = new FakeTime();
+  private final List<String> events = new CopyOnWriteArrayList<>();
   private final FakeNode node = new FakeNode("node-1").register();
   private final FakeSandboxes sandboxes = new FakeSandboxes();
   private final FakeRoleCredentials sts = new FakeRoleCredentials(time);
@@ -108,7 +109,6 @@ class MetadataProxyTest {
     assertThat(proxy.name()).isEqualTo("metadata");
     assertThat(proxy.status())
         .containsEntry("listen", "127.0.0.1:" + proxy.address().getPort())
-        .containsEntry("interception", "off")
         .containsEntry("pods", 2);
   }
 
@@ -137,45 +137,6 @@ class MetadataProxyTest {
   }
 
   @Test
-  void o2TheInterceptionIsInPlaceBeforeTheProxyListens() throws IOException {
-    int port;
-    try (var free = new ServerSocket(0)) {
-      port = free.getLocalPort();
-    }
-    var installed = new ArrayList<Interception>();
-    Firewall firewall =
-        interception -> {
-          assertThatThrownBy(() -> new Socket("127.0.0.1", port).close())
-              .isInstanceOf(IOException.class);
-          installed.add(interception);
-        };
-    var config =
-        new Config.Metadata(
-            true,
-            Address.parse("0.0.0.0:" + port),
-            BASE,
-            "",
-            Duration.ofHours(1),
-            Duration.ofMinutes(30),
-            false,
-            List.of(),
-            new Config.Metadata.PodLimits(64, 32),
-            new Config.Metadata.Container(List.of(), "nodeward.dev"),
-            List.of("cni0", "eni+"),
-            List.of());
-    try (var intercepting =
-        new MetadataProxy(config, ports(firewall), new CollectorRegistry(), time)) {
-      intercepting.start();
-
-      assertThat(installed).hasSize(1);
-      assertThat(installed.getFirst().interfaces()).containsExactly("cni0", "eni+");
-      assertThat(installed.getFirst().port()).isEqualTo(port);
-      assertThat(intercepting.status().get("interception").toString()).startsWith("cni0 eni+ -> ");
-    }
-    assertThat(installed).hasSize(1);
-  }
-
-  @Test
   void closeEndsRequestsThatAreHeld() throws Exception {
     try (var client = client(NOBODY)) {
       // The server must know the connection: one still in its backlog is none of its requests.
@@ -198,28 +159,22 @@ class MetadataProxyTest {
 
   private MetadataProxy proxy(Config.Metadata config, Duration hold, Duration stsLimit) {
     registry.clear();
-    Firewall none =
-        interception -> {
-          throw new IOException("nothing is to be touched");
-        };
     return new MetadataProxy(
         config,
-        ports(none),
+        new MetadataProxy.Ports(
+            node.asPods(),
+            sandboxes,
+            sts,
+            base::get,
+            new FakeNamespaces(),
+            (pod, type, reason, message) ->
+                events.add(pod.fullName() + " " + reason + ": " + message),
+            path -> Optional.empty(),
+            (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
         new Grants.Patience(hold, stsLimit),
         PodServer.Limits.of(64, 32),
         registry,
         time);
-  }
-
-  private MetadataProxy.Ports ports(Firewall firewall) {
-    return new MetadataProxy.Ports(
-        node.asPods(),
-        sandboxes,
-        sts,
-        base::get,
-        firewall,
-        path -> Optional.empty(),
-        (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here"));
   }
 
   private static Config.Metadata config(String listen, String baseArn, String defaultRole) {
@@ -230,12 +185,15 @@ class MetadataProxyTest {
         defaultRole,
         Duration.ofHours(1),
         Duration.ofMinutes(30),
+        List.of(),
+        List.of(),
+        false,
+        Config.Metadata.RestrictionFormat.GLOB,
         false,
         List.of(),
+        false,
         new Config.Metadata.PodLimits(64, 32),
-        new Config.Metadata.Container(List.of(), "nodeward.dev"),
-        List.of(),
-        List.of());
+        new Config.Metadata.Container(List.of(), "nodeward.dev"));
   }
 
   private PodClient client(String source) throws IOException {

@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import nodeward.config.Preset;
 import nodeward.metadata.PodClient.Response;
 import nodeward.node.FakeNode;
@@ -100,6 +101,41 @@ class ProtocolConformanceTest {
       assertThat(test.ask(WEB, "GET", path).status()).as(path).isEqualTo(401);
       assertThat(test.ask(WEB, "GET", path, TOKEN + token).status()).as(path).isEqualTo(200);
     }
+  }
+
+  @Test
+  void p5p15ANamespaceMayRequireVersionTwoAndOpenPaths() throws IOException {
+    test.start(new TestProxy.Settings().openByNamespace());
+    test.instance.put("/latest/meta-data/instance-id", "i-1");
+    String token = TOKEN + test.ask(WEB, "PUT", "/latest/api/token", TTL + "60").body();
+    test.namespaces.put("shop", Map.of());
+    assertThat(test.ask(WEB, "GET", LISTING).status()).isEqualTo(200);
+    assertThat(test.ask(WEB, "GET", "/latest/meta-data/instance-id").status()).isEqualTo(404);
+
+    test.namespaces.put(
+        "shop", Map.of(Openness.OPEN, "user-data, instance-id", Openness.V2, "required"));
+
+    assertThat(test.ask(WEB, "GET", LISTING).status()).isEqualTo(401);
+    assertThat(test.ask(WEB, "GET", LISTING, token).status()).isEqualTo(200);
+    assertThat(test.ask(WEB, "GET", "/latest/meta-data/instance-id", token).body())
+        .isEqualTo("i-1");
+    assertThat(test.ask(WEB, "GET", "/latest/user-data", token).status()).isEqualTo(404);
+
+    test.namespaces.lose("the API server is away");
+
+    assertThat(test.ask(WEB, "GET", LISTING).status()).isEqualTo(401);
+    assertThat(test.ask(WEB, "GET", LISTING, token).status()).isEqualTo(200);
+    assertThat(test.ask(WEB, "GET", "/latest/meta-data/instance-id", token).status())
+        .isEqualTo(404);
+  }
+
+  @Test
+  void p5p15AnnotationsOfANamespaceAreNothingUntilTheConfigurationLetsThem() throws IOException {
+    test.namespaces.put("shop", Map.of(Openness.OPEN, "instance-id", Openness.V2, "required"));
+
+    assertThat(test.ask(WEB, "GET", LISTING).status()).isEqualTo(200);
+    assertThat(test.ask(WEB, "GET", "/latest/meta-data/instance-id").status()).isEqualTo(404);
+    assertThat(test.namespaces.asked()).isEmpty();
   }
 
   @ParameterizedTest

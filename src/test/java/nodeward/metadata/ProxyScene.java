@@ -37,9 +37,8 @@ final class ProxyScene implements AutoCloseable {
                 runtime,
                 sts,
                 Optional::empty,
-                interception -> {
-                  throw new IOException("nothing is to be touched");
-                },
+                new FakeNamespaces(),
+                (pod, type, reason, message) -> {},
                 path -> Optional.empty(),
                 (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
             new Grants.Patience(hold, Duration.ofSeconds(20)),
@@ -76,12 +75,15 @@ final class ProxyScene implements AutoCloseable {
         defaultRole,
         Duration.ofHours(1),
         Duration.ofMinutes(30),
+        List.of(),
+        List.of(tags),
+        false,
+        Config.Metadata.RestrictionFormat.GLOB,
         false,
         List.of(),
+        false,
         new Config.Metadata.PodLimits(64, 32),
-        new Config.Metadata.Container(List.of(), "nodeward.dev"),
-        List.of(),
-        List.of(tags));
+        new Config.Metadata.Container(List.of(), "nodeward.dev"));
   }
 
   /** A pod that the watch knows. */

@@ -25,6 +25,7 @@ final class TestProxy implements AutoCloseable {
   static final String AUDIENCE = "nodeward.dev";
 
   final FakeTime time = new FakeTime();
+  final FakeNamespaces namespaces = new FakeNamespaces();
   final FakeNode node = new FakeNode("node-1").register();
   final FakeRoleCredentials sts = new FakeRoleCredentials(time);
   final ConcurrentHashMap<String, String> instance = new ConcurrentHashMap<>();
@@ -41,6 +42,7 @@ final class TestProxy implements AutoCloseable {
   static final class Settings {
     boolean requireV2;
     List<Preset> open = List.of();
+    boolean openByNamespace;
     String defaultRole = "";
     String listen = "127.0.0.1:0";
     List<Address> container = List.of();
@@ -54,6 +56,11 @@ final class TestProxy implements AutoCloseable {
 
     Settings open(Preset... presets) {
       open = List.of(presets);
+      return this;
+    }
+
+    Settings openByNamespace() {
+      openByNamespace = true;
       return this;
     }
 
@@ -80,22 +87,21 @@ final class TestProxy implements AutoCloseable {
           defaultRole,
           Duration.ofHours(1),
           Duration.ofMinutes(30),
+          List.of(),
+          List.of(),
+          false,
+          Config.Metadata.RestrictionFormat.GLOB,
           requireV2,
           open,
+          openByNamespace,
           new Config.Metadata.PodLimits(64, 32),
-          new Config.Metadata.Container(container, AUDIENCE),
-          List.of(),
-          List.of());
+          new Config.Metadata.Container(container, AUDIENCE));
     }
   }
 
   TestProxy start(Settings settings) throws IOException {
     made.forEach(MetadataProxy::close);
     registry = new CollectorRegistry();
-    Firewall untouched =
-        interception -> {
-          throw new IOException("nothing is to be touched");
-        };
     proxy =
         new MetadataProxy(
             settings.config(),
@@ -104,7 +110,8 @@ final class TestProxy implements AutoCloseable {
                 new FakeSandboxes(),
                 sts,
                 () -> Optional.of(BASE),
-                untouched,
+                namespaces,
+                (pod, type, reason, message) -> {},
                 this::page,
                 this::review),
             new Grants.Patience(settings.hold, Duration.ofSeconds(20)),
