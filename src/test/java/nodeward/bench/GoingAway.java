@@ -27,7 +27,7 @@ import nodeward.e2e.AgentIdentity;
 final class GoingAway implements Area {
   private static final int PODS = 30;
   private static final int ROUNDS = 3;
-  private static final Duration IDLE = Duration.ofSeconds(60);
+  private static final Duration IDLE = Duration.ofMinutes(2);
   private static final Duration LIMIT = Duration.ofMinutes(2);
   private static final Duration LOOK = Duration.ofMillis(20);
   private static final Duration POLL = Duration.ofSeconds(5);
@@ -143,7 +143,7 @@ final class GoingAway implements Area {
         if (round == 0) {
           int before = imds.requests();
           TimeUnit.NANOSECONDS.sleep(IDLE.toNanos());
-          metadata = OptionalDouble.of(imds.requests() - before);
+          metadata = OptionalDouble.of((imds.requests() - before) / (double) IDLE.toMinutes());
         }
         // Not in step with anybody's polling.
         TimeUnit.MILLISECONDS.sleep(700L * round);
