@@ -155,6 +155,7 @@ final class GoingAway implements Area {
         Optional<AuditEntry> cordon =
             requests.stream()
                 .filter(e -> e.verb().equals("patch") && e.resource().equals("nodes"))
+                .filter(e -> e.subresource().isEmpty())
                 .filter(e -> e.name().equals(node) && e.code() == 200)
                 .findFirst();
         return new Run(
