@@ -16,6 +16,7 @@ import java.util.random.RandomGenerator;
 import nodeward.aws.AutoScalingHook;
 import nodeward.aws.AutoScalingLaunchHook;
 import nodeward.aws.AwsClients;
+import nodeward.aws.HookPermissions;
 import nodeward.aws.Imds;
 import nodeward.aws.ImdsNotices;
 import nodeward.aws.InstanceFacts;
@@ -34,6 +35,7 @@ import nodeward.http.AdminServer;
 import nodeward.http.ControlServer;
 import nodeward.http.Metrics;
 import nodeward.http.StatusSource;
+import nodeward.http.Webhook;
 import nodeward.kube.KubeAttachments;
 import nodeward.kube.KubeBudgets;
 import nodeward.kube.KubeClient;
@@ -41,7 +43,9 @@ import nodeward.kube.KubeClosedNodes;
 import nodeward.kube.KubeDaemonSets;
 import nodeward.kube.KubeEvents;
 import nodeward.kube.KubeEvictions;
+import nodeward.kube.KubeHeldNodes;
 import nodeward.kube.KubeNamespaces;
+import nodeward.kube.KubePermissions;
 import nodeward.kube.KubeTokenReviews;
 import nodeward.kube.OwnNode;
 import nodeward.kube.OwnPods;
@@ -53,6 +57,7 @@ import nodeward.linux.KernelConntrack;
 import nodeward.linux.NodeProber;
 import nodeward.linux.Procfs;
 import nodeward.linux.SdNotify;
+import nodeward.linux.ShutdownLock;
 import nodeward.metadata.InterceptionKeeper;
 import nodeward.metadata.MetadataProxy;
 import nodeward.metadata.SessionTags;
@@ -61,6 +66,8 @@ import nodeward.readiness.GateKeeper;
 import nodeward.readiness.LaunchWatch;
 import nodeward.runtime.RuntimeWatch;
 import nodeward.termination.Notice;
+import nodeward.termination.Notifier;
+import nodeward.termination.SelfTest;
 import nodeward.termination.TerminationWatch;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -78,6 +85,7 @@ public final class Agent implements StatusSource, AutoCloseable {
       List.of(
           "gate", "termination", "metadata", "interception", "conditions", "conntrack", "runtime");
 
+  private static final Duration SELF_TEST_SPREAD = Duration.ofMinutes(5);
   private static final Duration PULSE = Duration.ofSeconds(5);
 
   private final Config config;
@@ -182,6 +190,7 @@ public final class Agent implements StatusSource, AutoCloseable {
               registry,
               time));
     }
+    var orders = new LinkedHashMap<String, ControlServer.Order>();
     if (config.termination().enabled()) {
       var drainer =
           new Drainer(
@@ -193,20 +202,48 @@ public final class Agent implements StatusSource, AutoCloseable {
               config.drain(),
               registry,
               time);
-      var hook = new AutoScalingHook(aws, imds, config.termination().autoScaling().hookName());
+      var hook = new AutoScalingHook(aws, imds, config.termination().autoScaling());
       var notices = new ImdsNotices(imds, kinds(config.termination()));
-      parts.add(
+      Notifier notifier = Notifier.NONE;
+      var webhookConfig = config.termination().webhook();
+      if (webhookConfig.url().isPresent()) {
+        var webhook =
+            new Webhook(webhookConfig, webhookConfig.url().get(), Duration.ofSeconds(1), time);
+        parts.add(webhook);
+        notifier = webhook;
+      }
+      var termination =
           new TerminationWatch(
               config.termination(),
               config.state(),
-              new TerminationWatch.Ports(node, events, notices, hook),
+              new TerminationWatch.Ports(
+                  node, events, notices, hook, new KubeHeldNodes(kube, name, time), notifier),
+              new TerminationWatch.Facts(
+                  new Procfs(config.node().procRoot()).bootId().orElse(""), instance::instanceId),
               drainer,
               drainOptions(config.drain(), ownPod(environment)),
               registry,
-              time));
+              time);
+      parts.add(termination);
+      orders.putAll(new Orders(config.termination(), termination, time).all());
+      if (config.termination().shutdown().enabled() && config.termination().shutdown().inhibit()) {
+        parts.add(
+            new ShutdownLock(
+                config.termination().shutdown().deadline(),
+                Orders.shutdowns(termination, time),
+                registry));
+      }
+      parts.add(
+          new SelfTest(
+              List.of(
+                  new KubePermissions(kube),
+                  new HookPermissions(aws, imds, config.termination().autoScaling())),
+              SELF_TEST_SPREAD,
+              RandomGenerator.getDefault(),
+              registry));
     }
     parts.add(new AdminServer(config.admin(), metrics, this));
-    parts.add(new ControlServer(config.control().socket(), this));
+    parts.add(new ControlServer(config.control().socket(), this, orders));
     this.pulse =
         new Pulse(
             parts, systemd.watchdog().map(w -> w.dividedBy(2)).orElse(PULSE), systemd::alive, time);
@@ -311,7 +348,7 @@ public final class Agent implements StatusSource, AutoCloseable {
         .orElseGet(() -> Optional.of("it is switched off"));
   }
 
-  private static Set<Notice.Kind> kinds(Config.Termination config) {
+  static Set<Notice.Kind> kinds(Config.Termination config) {
     var kinds = EnumSet.noneOf(Notice.Kind.class);
     if (config.spot().enabled()) {
       kinds.add(Notice.Kind.SPOT);
@@ -322,16 +359,19 @@ public final class Agent implements StatusSource, AutoCloseable {
     if (config.maintenance().enabled()) {
       kinds.add(Notice.Kind.MAINTENANCE);
     }
+    if (config.rebalance().action() != Config.Termination.Rebalance.Action.OFF) {
+      kinds.add(Notice.Kind.REBALANCE);
+    }
     return kinds;
   }
 
-  private static DrainOptions drainOptions(Config.Drain config, String ownPod) {
+  static DrainOptions drainOptions(Config.Drain config, String ownPod) {
     DrainOptions options = DrainOptions.ofDaemon(ownPod);
     return config.evictDaemonSets() ? options.with(DrainOptions.Flag.EVICT_DAEMON_SETS) : options;
   }
 
   /** The agent's own pod where it runs in one; its DaemonSet hands the names in. */
-  private static String ownPod(Map<String, String> environment) {
+  static String ownPod(Map<String, String> environment) {
     String name = environment.getOrDefault("POD_NAME", "");
     return name.isEmpty() ? "" : environment.getOrDefault("POD_NAMESPACE", "") + "/" + name;
   }

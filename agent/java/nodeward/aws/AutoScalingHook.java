@@ -2,6 +2,7 @@ package nodeward.aws;
 
 import java.io.IOException;
 import java.util.Optional;
+import nodeward.config.Config;
 import nodeward.termination.LifecycleHook;
 
 /**
@@ -11,9 +12,10 @@ import nodeward.termination.LifecycleHook;
 public final class AutoScalingHook implements LifecycleHook {
   private final InstanceHooks hooks;
 
-  /** An empty {@code hookName} means the group's only termination hook. */
-  public AutoScalingHook(AwsClients clients, Imds imds, String hookName) {
-    this.hooks = new InstanceHooks(clients, imds, InstanceHooks.Transition.TERMINATING, hookName);
+  public AutoScalingHook(AwsClients clients, Imds imds, Config.Termination.AutoScaling config) {
+    var choice =
+        new InstanceHooks.Choice(config.hookName(), config.hookPrefix(), config.hookMetadata());
+    this.hooks = new InstanceHooks(clients, imds, InstanceHooks.Transition.TERMINATING, choice);
   }
 
   @Override
@@ -36,8 +38,8 @@ public final class AutoScalingHook implements LifecycleHook {
   }
 
   @Override
-  public Answer complete(Hook hook) throws IOException {
-    return answer(hooks.complete(hook.group(), hook.name(), "CONTINUE"));
+  public Answer complete(Hook hook, Result result) throws IOException {
+    return answer(hooks.complete(hook.group(), hook.name(), result.name()));
   }
 
   private static Hook hook(InstanceHooks.Hook hook) {

@@ -29,7 +29,12 @@ public final class AutoScalingLaunchHook implements LaunchHook {
   /** An empty {@code hookName} means the group's only launch hook. */
   public AutoScalingLaunchHook(AwsClients clients, Imds imds, String hookName) {
     this.imds = imds;
-    this.hooks = new InstanceHooks(clients, imds, InstanceHooks.Transition.LAUNCHING, hookName);
+    this.hooks =
+        new InstanceHooks(
+            clients,
+            imds,
+            InstanceHooks.Transition.LAUNCHING,
+            InstanceHooks.Choice.named(hookName));
   }
 
   @Override

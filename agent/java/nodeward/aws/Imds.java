@@ -8,8 +8,10 @@ import java.io.InterruptedIOException;
 import java.net.ConnectException;
 import java.net.SocketTimeoutException;
 import java.net.URI;
+import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.format.DateTimeFormatter;
 import java.time.format.DateTimeParseException;
 import java.util.Map;
 import java.util.Optional;
@@ -39,6 +41,7 @@ public final class Imds implements AutoCloseable {
 
   private static final Duration CONNECT_LIMIT = Duration.ofSeconds(1);
   private static final Duration LIMIT = Duration.ofSeconds(2);
+  private static final Duration SAME_CLOCK = Duration.ofSeconds(5);
   private static final String TOKEN_PATH = "/latest/api/token";
   private static final String ROLE_PATH = "/latest/meta-data/iam/security-credentials/";
   private static final String TTL_HEADER = "X-aws-ec2-metadata-token-ttl-seconds";
@@ -57,6 +60,8 @@ public final class Imds implements AutoCloseable {
   // Guards the connection and the token: one request after the other.
   private final ReentrantLock lock = new ReentrantLock();
   private Optional<Token> token = Optional.empty();
+  // Written under the lock, read by any thread.
+  private volatile Duration ahead = Duration.ZERO;
 
   public Imds(URI endpoint, Time time) {
     this(endpoint, time, CONNECT_LIMIT, LIMIT);
@@ -168,6 +173,14 @@ public final class Imds implements AutoCloseable {
     }
   }
 
+  /**
+   * How far AWS's clock is ahead of this machine's, by the last answer's {@code Date}; zero when it
+   * is less than a few seconds, or unknown.
+   */
+  public Duration ahead() {
+    return ahead;
+  }
+
   @Override
   public void close() {
     connection.close();
@@ -175,9 +188,21 @@ public final class Imds implements AutoCloseable {
 
   private Reply ask(String path, String token) throws IOException {
     try {
-      return connection.exchange("GET", path, Map.of(TOKEN_HEADER, token));
+      Reply reply = connection.exchange("GET", path, Map.of(TOKEN_HEADER, token));
+      reply.header("date").ifPresent(this::compareClocks);
+      return reply;
     } catch (IOException e) {
       throw new IOException(told(path, reason(e)), e);
+    }
+  }
+
+  private void compareClocks(String date) {
+    try {
+      Instant there = Instant.from(DateTimeFormatter.RFC_1123_DATE_TIME.parse(date));
+      Duration apart = Duration.between(time.now(), there);
+      ahead = apart.abs().compareTo(SAME_CLOCK) <= 0 ? Duration.ZERO : apart;
+    } catch (DateTimeException e) {
+      ahead = Duration.ZERO;
     }
   }
 

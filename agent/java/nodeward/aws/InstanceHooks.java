@@ -5,7 +5,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import org.jspecify.annotations.Nullable;
 import software.amazon.awssdk.awscore.exception.AwsServiceException;
 import software.amazon.awssdk.core.exception.SdkException;
 import software.amazon.awssdk.services.autoscaling.model.AutoScalingInstanceDetails;
@@ -38,7 +37,12 @@ final class InstanceHooks {
   /** The group of this instance, and its state there in AWS's word, also one we do not know. */
   record Membership(String group, String lifecycleState) {}
 
-  record Hook(String group, String name, Duration heartbeatTimeout, Duration globalTimeout) {}
+  record Hook(
+      String group,
+      String name,
+      Duration heartbeatTimeout,
+      Duration globalTimeout,
+      String metadata) {}
 
   private static final Duration DEFAULT_HEARTBEAT = Duration.ofHours(1);
   private static final Duration MOST_GLOBAL = Duration.ofDays(2);
@@ -46,16 +50,39 @@ final class InstanceHooks {
   private final AwsClients clients;
   private final Imds imds;
   private final Transition transition;
-  private final String hookName;
+  private final Choice choice;
   private Optional<String> instanceId = Optional.empty();
   private Optional<Hook> found = Optional.empty();
 
-  /** An empty {@code hookName} means the group's only hook of this transition. */
-  InstanceHooks(AwsClients clients, Imds imds, Transition transition, String hookName) {
+  /** Which of a group's hooks is the agent's. Without any word it is the only one. */
+  record Choice(String name, String prefix, String metadata) {
+    static Choice named(String name) {
+      return new Choice(name, "", "");
+    }
+
+    private boolean isOnly() {
+      return name.isEmpty() && prefix.isEmpty() && metadata.isEmpty();
+    }
+
+    private boolean fits(Hook hook) {
+      return (name.isEmpty() || hook.name().equals(name))
+          && hook.name().startsWith(prefix)
+          && (metadata.isEmpty() || hook.metadata().equals(metadata));
+    }
+
+    @Override
+    public String toString() {
+      return !prefix.isEmpty()
+          ? "with prefix \"" + prefix + "\""
+          : !metadata.isEmpty() ? "with that notification metadata" : "\"" + name + "\"";
+    }
+  }
+
+  InstanceHooks(AwsClients clients, Imds imds, Transition transition, Choice choice) {
     this.clients = clients;
     this.imds = imds;
     this.transition = transition;
-    this.hookName = hookName;
+    this.choice = choice;
   }
 
   /** Asks each time; empty when the instance is in no group. */
@@ -133,6 +160,39 @@ final class InstanceHooks {
                             .lifecycleActionResult(result)));
   }
 
+  /** A heartbeat for an action that does not exist; it is refused, but not for want of a right. */
+  Optional<String> heartbeatOf(String group, String hook, String token) throws IOException {
+    return act(
+        "RecordLifecycleActionHeartbeat",
+        group,
+        hook,
+        () ->
+            clients
+                .autoScaling()
+                .recordLifecycleActionHeartbeat(
+                    r ->
+                        r.autoScalingGroupName(group)
+                            .lifecycleHookName(hook)
+                            .lifecycleActionToken(token)));
+  }
+
+  /** The same of a completion. */
+  Optional<String> completionOf(String group, String hook, String token) throws IOException {
+    return act(
+        "CompleteLifecycleAction",
+        group,
+        hook,
+        () ->
+            clients
+                .autoScaling()
+                .completeLifecycleAction(
+                    r ->
+                        r.autoScalingGroupName(group)
+                            .lifecycleHookName(hook)
+                            .lifecycleActionToken(token)
+                            .lifecycleActionResult("CONTINUE")));
+  }
+
   /** A call of the SDK. */
   @FunctionalInterface
   private interface Call {
@@ -170,7 +230,7 @@ final class InstanceHooks {
           .lifecycleHooks()
           .stream()
           .filter(h -> transition.text().equals(h.lifecycleTransition()))
-          .map(h -> hook(group, h.lifecycleHookName(), h.heartbeatTimeout(), h.globalTimeout()))
+          .map(h -> hook(group, h))
           .toList();
     } catch (SdkException e) {
       throw clients.failed("autoscaling: DescribeLifecycleHooks group=" + group, e);
@@ -178,30 +238,35 @@ final class InstanceHooks {
   }
 
   private static Hook hook(
-      String group, String name, @Nullable Integer heartbeat, @Nullable Integer global) {
+      String group, software.amazon.awssdk.services.autoscaling.model.LifecycleHook h) {
+    Integer heartbeat = h.heartbeatTimeout();
+    Integer global = h.globalTimeout();
     Duration beat = heartbeat == null ? DEFAULT_HEARTBEAT : Duration.ofSeconds(heartbeat);
     Duration hundred = beat.multipliedBy(100);
     Duration most = hundred.compareTo(MOST_GLOBAL) < 0 ? hundred : MOST_GLOBAL;
-    return new Hook(group, name, beat, global == null ? most : Duration.ofSeconds(global));
+    String metadata = h.notificationMetadata() == null ? "" : h.notificationMetadata();
+    return new Hook(
+        group,
+        h.lifecycleHookName(),
+        beat,
+        global == null ? most : Duration.ofSeconds(global),
+        metadata);
   }
 
   private Optional<Hook> choose(String group, List<Hook> hooks) throws IOException {
     List<String> names = hooks.stream().map(Hook::name).sorted().toList();
-    if (!hookName.isEmpty()) {
-      Optional<Hook> configured = hooks.stream().filter(h -> h.name().equals(hookName)).findFirst();
-      if (configured.isEmpty()) {
-        throw new IOException(
-            "autoscaling: group=%s has no %s hook \"%s\" (%s); it has %s"
-                .formatted(group, transition.word, hookName, transition.key, names));
-      }
-      return configured;
+    List<Hook> fitting = hooks.stream().filter(choice::fits).toList();
+    if (fitting.isEmpty() && !choice.isOnly()) {
+      throw new IOException(
+          "autoscaling: group=%s has no %s hook %s (%s); it has %s"
+              .formatted(group, transition.word, choice, transition.key, names));
     }
-    if (hooks.size() > 1) {
+    if (fitting.size() > 1) {
       throw new IOException(
           "autoscaling: group=%s has several %s hooks %s: set %s to the agent's own"
               .formatted(group, transition.word, names, transition.key));
     }
-    return hooks.stream().findFirst();
+    return fitting.stream().findFirst();
   }
 
   private String instanceId() throws IOException {

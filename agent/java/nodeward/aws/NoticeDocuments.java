@@ -30,23 +30,34 @@ import nodeward.termination.Notice.Kind;
  * "Retrieve the target lifecycle state" in the EC2 and Auto Scaling user guides.
  */
 final class NoticeDocuments {
-  /** The notices of one document, and in words what in it was not understood. */
-  record Parsed(List<Notice> notices, List<String> malformed) {
-    static final Parsed NOTHING = new Parsed(List.of(), List.of());
+  /**
+   * The notices of one document, in words what in it was not understood, and the ids of what it
+   * says to be over; {@link #ALL} for everything of its kind.
+   */
+  record Parsed(List<Notice> notices, List<String> malformed, List<String> over) {
+    static final Parsed NOTHING = new Parsed(List.of(), List.of(), List.of());
+    static final Parsed NONE_STANDS = new Parsed(List.of(), List.of(), List.of(ALL));
 
     Parsed {
       notices = List.copyOf(notices);
       malformed = List.copyOf(malformed);
+      over = List.copyOf(over);
     }
 
     static Parsed of(Notice notice) {
-      return new Parsed(List.of(notice), List.of());
+      return new Parsed(List.of(notice), List.of(), List.of());
     }
 
     static Parsed malformed(String why) {
-      return new Parsed(List.of(), List.of(why));
+      return new Parsed(List.of(), List.of(why), List.of());
+    }
+
+    static Parsed over(String id) {
+      return new Parsed(List.of(), List.of(), List.of(id));
     }
   }
+
+  static final String ALL = "*";
 
   private static final JsonMapper json = new JsonMapper();
   private static final DateTimeFormatter EVENT_TIME =
@@ -54,15 +65,19 @@ final class NoticeDocuments {
           .withResolverStyle(ResolverStyle.STRICT)
           .withZone(ZoneOffset.UTC);
   private static final Pattern WORD = Pattern.compile("[\\w.:-]{1,64}");
-  private static final Set<String> ENDS = Set.of("Terminated", "Warmed:Terminated");
-  private static final Set<String> LIVES_ON =
+
+  /** The instance ends, or goes to the warm pool, from where it may come back as it is. */
+  private static final Set<String> LEAVES =
       Set.of(
-          "InService",
-          "Detached",
-          "Standby",
+          "Terminated",
+          "Warmed:Terminated",
           "Warmed:Hibernated",
           "Warmed:Running",
           "Warmed:Stopped");
+
+  /** The instance lives on, also where it leaves its group. */
+  private static final Set<String> LIVES_ON = Set.of("InService", "Detached", "Standby");
+
   private static final Set<String> OVER = Set.of("completed", "canceled", "cancelled");
 
   private NoticeDocuments() {}
@@ -90,18 +105,34 @@ final class NoticeDocuments {
   /** {@code autoscaling/target-lifecycle-state}: one word, the state the instance moves to. */
   static Parsed targetLifecycleState(String body) {
     String state = body.strip();
-    if (ENDS.contains(state)) {
+    if (LEAVES.contains(state)) {
       return Parsed.of(new Notice(Kind.AUTO_SCALING, "autoscaling:" + state, state, Instant.MAX));
     }
     return LIVES_ON.contains(state)
-        ? Parsed.NOTHING
+        ? Parsed.NONE_STANDS
         : Parsed.malformed("unknown state=" + OneLine.of(state));
   }
 
-  /** {@code events/maintenance/scheduled}: an array of events, of which the active ones count. */
+  /** {@code events/recommendations/rebalance}: {@code {"noticeTime":"2026-11-21T08:02:00Z"}}. */
+  static Parsed rebalance(String body) {
+    try {
+      Instant at = Instant.parse(json.readTree(body).path("noticeTime").asText(""));
+      return Parsed.of(new Notice(Kind.REBALANCE, "rebalance:" + at, "recommended", Instant.MAX));
+    } catch (JsonProcessingException e) {
+      return Parsed.malformed("not JSON");
+    } catch (DateTimeParseException e) {
+      return Parsed.malformed("no noticeTime that can be read");
+    }
+  }
+
+  /**
+   * {@code events/maintenance/scheduled} and {@code history}: an array of events, of which the
+   * active ones count and the others are over.
+   */
   static Parsed scheduledEvents(String body) {
     List<Notice> notices = new ArrayList<>();
     List<String> malformed = new ArrayList<>();
+    List<String> over = new ArrayList<>();
     try (JsonParser parser = json.createParser(body)) {
       JsonToken first = parser.nextToken();
       if (first != JsonToken.START_ARRAY) {
@@ -111,13 +142,14 @@ final class NoticeDocuments {
         Parsed one = scheduledEvent(json.readTree(parser));
         notices.addAll(one.notices());
         malformed.addAll(one.malformed());
+        over.addAll(one.over());
       }
     } catch (JsonProcessingException e) {
       malformed.add("not JSON after " + notices.size() + " events");
     } catch (IOException e) {
       throw new UncheckedIOException("a string cannot fail to be read", e);
     }
-    return new Parsed(notices, malformed);
+    return new Parsed(notices, malformed, over);
   }
 
   private static Parsed scheduledEvent(JsonNode event) {
@@ -127,14 +159,14 @@ final class NoticeDocuments {
       return Parsed.malformed("an event without Code or EventId");
     }
     String state = event.path("State").asText("active").toLowerCase(Locale.ROOT);
-    String description = event.path("Description").asText("").toLowerCase(Locale.ROOT);
-    if (OVER.contains(state)
-        || OVER.stream().anyMatch(o -> description.startsWith("[" + o + "]"))) {
-      return Parsed.NOTHING;
+    String description = OneLine.of(event.path("Description").asText(""));
+    String lower = description.toLowerCase(Locale.ROOT);
+    if (OVER.contains(state) || OVER.stream().anyMatch(o -> lower.startsWith("[" + o + "]"))) {
+      return Parsed.over("maintenance:" + id);
     }
     try {
       Instant at = Instant.from(EVENT_TIME.parse(event.path("NotBefore").asText("").strip()));
-      return Parsed.of(new Notice(Kind.MAINTENANCE, "maintenance:" + id, code, at));
+      return Parsed.of(new Notice(Kind.MAINTENANCE, "maintenance:" + id, code, at, description));
     } catch (DateTimeParseException e) {
       return Parsed.malformed("event " + id + " without a NotBefore that can be read");
     }

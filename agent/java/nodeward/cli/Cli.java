@@ -35,6 +35,8 @@ public final class Cli {
     COMMANDS.put("cordon", CordonCommand.On::new);
     COMMANDS.put("uncordon", CordonCommand.Off::new);
     COMMANDS.put("interception", InterceptionCommand::new);
+    COMMANDS.put("doctor", DoctorCommand::new);
+    COMMANDS.put("simulate-notice", SimulateNoticeCommand::new);
     COMMANDS.put("check-config", CheckConfigCommand::new);
     COMMANDS.put("completion", CompletionCommand::new);
     COMMANDS.put("version", VersionCommand::new);

@@ -20,6 +20,7 @@ import nodeward.drain.DrainOptions.DryRun;
 import nodeward.drain.DrainOptions.Flag;
 import nodeward.kube.KubeClient;
 import nodeward.kube.OwnNode;
+import nodeward.linux.SystemdState;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
@@ -129,10 +130,20 @@ final class DrainCommand implements Callable<Integer> {
       description = "text, or json: one object for each line. Default: ${DEFAULT-VALUE}.")
   private String output;
 
+  @Option(
+      names = "--on-shutdown",
+      description =
+          "For the ExecStop of a unit: drain this node if the machine shuts down, by its daemon or"
+              + " without; do nothing else.")
+  private boolean onShutdown;
+
   @Spec private CommandSpec spec;
 
   @Override
   public Integer call() throws ConfigException, IOException, InterruptedException {
+    if (onShutdown) {
+      return new AtShutdown(target.read(), new SystemdState(), spec.commandLine().getOut()).run();
+    }
     DryRun mode = dryRun.mode();
     DrainOptions options = options(mode);
     DrainPrinter printer = printer(mode);

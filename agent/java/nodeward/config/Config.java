@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 import nodeward.node.Taint;
 
 /**
@@ -251,7 +252,7 @@ public record Config(
       boolean evictDaemonSets,
       Duration volumeWait) {
     private static final List<String> KINDS =
-        List.of("spot", "autoscaling", "maintenance", "manual");
+        List.of("spot", "autoscaling", "maintenance", "rebalance", "manual", "shutdown");
 
     public Drain {
       forceFor = List.copyOf(forceFor);
@@ -274,22 +275,90 @@ public record Config(
   public record Termination(
       boolean enabled,
       Duration pollInterval,
+      Duration pendingInterval,
+      Duration loadBalancerDelay,
+      boolean cordonOnly,
+      boolean dryRun,
+      boolean allowSimulation,
       AutoScaling autoScaling,
       Spot spot,
-      Maintenance maintenance) {
+      Maintenance maintenance,
+      Rebalance rebalance,
+      Shutdown shutdown,
+      Webhook webhook) {
     public Termination {
       positive("pollInterval", pollInterval);
+      positive("pendingInterval", pendingInterval);
+      notNegative("loadBalancerDelay", loadBalancerDelay);
     }
 
-    public record AutoScaling(boolean enabled, Duration deadline, String hookName) {
+    public record AutoScaling(
+        boolean enabled,
+        Duration deadline,
+        String hookName,
+        String hookPrefix,
+        String hookMetadata,
+        boolean abandon) {
       public AutoScaling {
+        positive("deadline", deadline);
+        if (Stream.of(hookName, hookPrefix, hookMetadata).filter(t -> !t.isEmpty()).count() > 1) {
+          throw new IllegalArgumentException(
+              "hookName, hookPrefix and hookMetadata exclude each other");
+        }
+      }
+    }
+
+    public record Spot(boolean enabled, Duration reserve) {
+      public Spot {
+        notNegative("reserve", reserve);
+      }
+    }
+
+    public record Maintenance(
+        boolean enabled, Duration lead, List<String> atOnce, boolean uncordonAfterReboot) {
+      public Maintenance {
+        atOnce = List.copyOf(atOnce);
+        positive("lead", lead);
+      }
+    }
+
+    public record Rebalance(Action action, Duration hold, double maxShare) {
+      /** What a recommendation is followed with. */
+      public enum Action {
+        OFF,
+        CORDON,
+        DRAIN
+      }
+
+      public Rebalance {
+        positive("hold", hold);
+        if (!(0 < maxShare && maxShare <= 1)) {
+          throw new IllegalArgumentException("maxShare must be more than 0 and at most 1");
+        }
+      }
+    }
+
+    public record Shutdown(boolean enabled, Duration deadline, boolean inhibit) {
+      public Shutdown {
         positive("deadline", deadline);
       }
     }
 
-    public record Spot(boolean enabled, Duration reserve) {}
-
-    public record Maintenance(boolean enabled, Duration lead) {}
+    public record Webhook(
+        Optional<Secret> url, Optional<URI> proxy, List<Secret> headers, String template) {
+      public Webhook {
+        headers = List.copyOf(headers);
+        url.map(Secret::value)
+            .filter(u -> !u.matches("https?://[^/\\s]+(/\\S*)?"))
+            .ifPresent(
+                _ -> {
+                  throw new IllegalArgumentException("url is not a URL like https://host/path");
+                });
+        if (headers.stream().anyMatch(h -> !h.value().matches("[\\w-]+: ?[^\r\n]+"))) {
+          throw new IllegalArgumentException("headers are not all like Name: value");
+        }
+      }
+    }
   }
 
   public record Admin(Address listen, Optional<Address> metricsListen) {}
@@ -312,6 +381,12 @@ public record Config(
       AUTO,
       TEXT,
       JSON
+    }
+  }
+
+  private static void notNegative(String key, Duration value) {
+    if (value.isNegative()) {
+      throw new IllegalArgumentException(key + " must not be negative");
     }
   }
 

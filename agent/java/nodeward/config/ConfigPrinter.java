@@ -94,7 +94,7 @@ public final class ConfigPrinter {
   private static String scalar(Object value) {
     return switch (value) {
       case Duration duration -> duration(duration);
-      case Enum<?> word -> word.name().toLowerCase(Locale.ROOT);
+      case Enum<?> word -> quoted(word.name().toLowerCase(Locale.ROOT));
       case Boolean word -> word.toString();
       case Number number -> number.toString();
       case Optional<?> optional -> optional.map(ConfigPrinter::scalar).orElse("\"\"");

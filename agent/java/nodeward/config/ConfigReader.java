@@ -367,6 +367,7 @@ public final class ConfigReader {
     types.addDeserializer(Probe.class, new Text<>(Probe::parse));
     types.addDeserializer(Preset.class, new Text<>(Preset::parse));
     types.addDeserializer(Address.class, new Text<>(Address::parse));
+    types.addDeserializer(Secret.class, new Text<>(Secret::new));
     types.addDeserializer(URI.class, new Text<>(ConfigReader::uri));
     types.addDeserializer(Path.class, new Text<>(ConfigReader::absolute));
     types.addDeserializer(Optional.class, new OptionalText());

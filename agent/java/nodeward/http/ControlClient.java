@@ -2,6 +2,7 @@ package nodeward.http;
 
 import java.io.IOException;
 import java.net.ConnectException;
+import java.net.URLEncoder;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.AsynchronousCloseException;
@@ -10,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Map;
 
 /** Asks the agent on this node over its control socket. */
 public final class ControlClient {
@@ -24,6 +26,23 @@ public final class ControlClient {
 
   /** The body of the answer; whatever keeps it from being had is said in the exception. */
   public String get(String path) throws IOException {
+    return ask("GET", path);
+  }
+
+  /** Gives an order; the answer is a line for people. */
+  public String post(String path, Map<String, String> parameters) throws IOException {
+    var query = new StringBuilder();
+    parameters.forEach(
+        (name, value) ->
+            query
+                .append(query.isEmpty() ? '?' : '&')
+                .append(name)
+                .append('=')
+                .append(URLEncoder.encode(value, StandardCharsets.UTF_8)));
+    return ask("POST", path + query);
+  }
+
+  private String ask(String method, String path) throws IOException {
     if (!Files.exists(socket)) {
       throw new IOException(
           "no agent runs here: there is no control socket %s (agent run makes it)"
@@ -33,7 +52,8 @@ public final class ControlClient {
       Thread limit = Thread.ofVirtual().start(() -> closeAfter(channel));
       try {
         channel.connect(UnixDomainSocketAddress.of(socket));
-        String request = "GET " + path + " HTTP/1.1\r\nHost: nodeward\r\nConnection: close\r\n\r\n";
+        String request =
+            method + " " + path + " HTTP/1.1\r\nHost: nodeward\r\nConnection: close\r\n\r\n";
         channel.write(ByteBuffer.wrap(request.getBytes(StandardCharsets.US_ASCII)));
         return body(readAll(channel));
       } finally {

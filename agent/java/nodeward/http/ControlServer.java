@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.StandardProtocolFamily;
+import java.net.URLDecoder;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.Channels;
 import java.nio.channels.ClosedChannelException;
@@ -17,6 +18,8 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Objects;
 import java.util.SequencedMap;
 import java.util.concurrent.Semaphore;
 import java.util.regex.Matcher;
@@ -42,14 +45,27 @@ public final class ControlServer implements Component {
 
   private final Path socket;
   private final StatusSource source;
+  private final Map<String, Order> orders;
   private final JsonMapper json = JsonMapper.builder().build();
   private final Semaphore places = new Semaphore(CONNECTIONS);
   // Set by start and close, read by the accepting thread and health().
   private volatile @Nullable ServerSocketChannel server;
 
-  public ControlServer(Path socket, StatusSource source) {
+  /** What somebody who may open the socket wants done. */
+  @FunctionalInterface
+  public interface Order {
+    /**
+     * Returns a line for people at once. An {@link IllegalArgumentException} is a wrong parameter,
+     * an {@link IllegalStateException} an order that cannot be taken now.
+     */
+    String take(Map<String, String> parameters);
+  }
+
+  /** {@code orders} are taken by POST at the paths that they are the values of. */
+  public ControlServer(Path socket, StatusSource source, Map<String, Order> orders) {
     this.socket = socket;
     this.source = source;
+    this.orders = Map.copyOf(orders);
   }
 
   @Override
@@ -161,7 +177,9 @@ public final class ControlServer implements Component {
         return;
       }
       Matcher explain = EXPLAIN.matcher(request[1]);
-      if (!request[1].equals("/status") && !explain.matches()) {
+      if (orders.containsKey(path(request[1]))) {
+        take(out, request[0], request[1]);
+      } else if (!request[1].equals("/status") && !explain.matches()) {
         answer(out, "404 Not Found", "text/plain", "there is no " + request[1] + "\n");
       } else if (!request[0].equals("GET")) {
         answer(out, "405 Method Not Allowed", "text/plain", "only GET\n");
@@ -179,6 +197,36 @@ public final class ControlServer implements Component {
       limit.interrupt();
       places.release();
     }
+  }
+
+  private void take(OutputStream out, String method, String target) throws IOException {
+    if (!method.equals("POST")) {
+      answer(out, "405 Method Not Allowed", "text/plain", "only POST\n");
+      return;
+    }
+    try {
+      String said = Objects.requireNonNull(orders.get(path(target))).take(parameters(target));
+      answer(out, "200 OK", "text/plain", said + "\n");
+    } catch (IllegalArgumentException e) {
+      answer(out, "400 Bad Request", "text/plain", e.getMessage() + "\n");
+    } catch (IllegalStateException e) {
+      answer(out, "409 Conflict", "text/plain", e.getMessage() + "\n");
+    }
+  }
+
+  private static String path(String target) {
+    return target.replaceFirst("\\?.*", "");
+  }
+
+  private static Map<String, String> parameters(String target) {
+    var parameters = new LinkedHashMap<String, String>();
+    int query = target.indexOf('?');
+    for (String pair : query < 0 ? new String[0] : target.substring(query + 1).split("&", -1)) {
+      String[] parts = pair.split("=", 2);
+      String value = parts.length < 2 ? "" : parts[1];
+      parameters.put(parts[0], URLDecoder.decode(value, StandardCharsets.UTF_8));
+    }
+    return parameters;
   }
 
   /** The request line and the headers, up to the empty line. */

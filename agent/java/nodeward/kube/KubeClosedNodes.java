@@ -51,6 +51,7 @@ public final class KubeClosedNodes implements ClosedNodes {
 
   private final KubeClient kube;
   private final String node;
+  private final String leaseName;
   private final String lease;
   private final String leases;
   private final Time time;
@@ -60,9 +61,15 @@ public final class KubeClosedNodes implements ClosedNodes {
   }
 
   public KubeClosedNodes(KubeClient kube, String node, String namespace, Time time) {
+    this(kube, node, namespace, LEASE, time);
+  }
+
+  /** For places of another kind, in a Lease of their own. */
+  KubeClosedNodes(KubeClient kube, String node, String namespace, String leaseName, Time time) {
     this.kube = kube;
     this.node = node;
-    this.lease = namespace + "/" + LEASE;
+    this.leaseName = leaseName;
+    this.lease = namespace + "/" + leaseName;
     this.leases =
         "/apis/coordination.k8s.io/v1/namespaces/" + KubeClient.segment(namespace) + "/leases";
     this.time = time;
@@ -126,7 +133,8 @@ public final class KubeClosedNodes implements ClosedNodes {
   private Optional<Seen> read() throws IOException {
     Answer answer =
         kube.get(
-            "read lease " + lease + " of closed nodes", leases + "/" + KubeClient.segment(LEASE));
+            "read lease " + lease + " of closed nodes",
+            leases + "/" + KubeClient.segment(leaseName));
     return switch (answer.code()) {
       case 200 -> {
         JsonNode meta = answer.json().path("metadata");
@@ -143,7 +151,7 @@ public final class KubeClosedNodes implements ClosedNodes {
   private Answer create() throws IOException {
     ObjectNode body = JsonNodeFactory.instance.objectNode();
     body.put("apiVersion", "coordination.k8s.io/v1").put("kind", "Lease");
-    ObjectNode meta = body.putObject("metadata").put("name", LEASE);
+    ObjectNode meta = body.putObject("metadata").put("name", leaseName);
     annotate(meta, Map.of(node, time.now().toString()));
     return kube.send(
         "create lease " + lease + " of closed nodes",
@@ -160,7 +168,7 @@ public final class KubeClosedNodes implements ClosedNodes {
     return kube.send(
         "patch lease " + lease + " of closed nodes",
         "PATCH",
-        leases + "/" + KubeClient.segment(LEASE),
+        leases + "/" + KubeClient.segment(leaseName),
         NodePatch.MERGE_PATCH,
         patch.toString());
   }

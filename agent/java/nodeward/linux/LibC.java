@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import jnr.ffi.LibraryLoader;
 import jnr.ffi.LibraryOption;
+import jnr.ffi.Pointer;
 import jnr.ffi.Runtime;
 import jnr.ffi.annotations.In;
 import jnr.ffi.types.size_t;
@@ -17,6 +18,7 @@ import jnr.ffi.types.ssize_t;
 final class LibC {
   static final int AF_UNIX = 1;
   static final int AF_NETLINK = 16;
+  static final int SOCK_STREAM = 1;
   static final int SOCK_DGRAM = 2;
   static final int SOCK_RAW = 3;
   static final int SOCK_CLOEXEC = 0x80000;
@@ -25,10 +27,17 @@ final class LibC {
   static final int SO_SNDTIMEO = 21;
   static final int MSG_NOSIGNAL = 0x4000;
 
+  static final int MSG_CMSG_CLOEXEC = 0x40000000;
+  static final int SCM_RIGHTS = 1;
+
   static final int EPERM = 1;
   static final int ENOENT = 2;
   static final int EINTR = 4;
   static final int EAGAIN = 11;
+
+  private static final int MESSAGE_HEADER_SIZE = 56;
+  private static final int CONTROL_HEADER_SIZE = 16;
+  private static final int CONTROL_SIZE = 24;
 
   private LibC() {}
 
@@ -69,6 +78,11 @@ final class LibC {
 
     @ssize_t
     long recv(int fd, ByteBuffer bytes, @size_t long length, int flags);
+
+    int connect(int fd, @In byte[] address, int addressLength);
+
+    @ssize_t
+    long recvmsg(int fd, Pointer message, int flags);
 
     int close(int fd);
   }
@@ -113,6 +127,57 @@ final class LibC {
   static void recv(int fd, ByteBuffer into) throws Failure {
     into.clear();
     into.limit((int) checked("recv", Loaded.FUNCTIONS.recv(fd, into, into.capacity(), 0)));
+  }
+
+  static void connect(int fd, byte[] address) throws Failure {
+    checked("connect", Loaded.FUNCTIONS.connect(fd, address, address.length));
+  }
+
+  /** Sends as much as the socket takes now; returns how much. */
+  static int sendSome(int fd, byte[] bytes) throws Failure {
+    return (int) checked("send", Loaded.FUNCTIONS.send(fd, bytes, bytes.length, MSG_NOSIGNAL));
+  }
+
+  /** Bytes of a stream, none at its end, and the descriptor that came with them, or -1. */
+  static final class Received {
+    private final byte[] bytes;
+    private final int descriptor;
+
+    private Received(byte[] bytes, int descriptor) {
+      this.bytes = bytes;
+      this.descriptor = descriptor;
+    }
+
+    byte[] bytes() {
+      return bytes;
+    }
+
+    int descriptor() {
+      return descriptor;
+    }
+  }
+
+  /** Receives up to so many bytes, and one descriptor. The layouts are those of 64-bit Linux. */
+  static Received recvmsg(int fd, int most) throws Failure {
+    var memory = Loaded.RUNTIME.getMemoryManager();
+    Pointer data = memory.allocateDirect(most, true);
+    Pointer control = memory.allocateDirect(CONTROL_SIZE, true);
+    Pointer vector = memory.allocateDirect(2 * Long.BYTES, true);
+    vector.putAddress(0, data.address());
+    vector.putLong(8, most);
+    Pointer header = memory.allocateDirect(MESSAGE_HEADER_SIZE, true);
+    header.putAddress(16, vector.address());
+    header.putLong(24, 1);
+    header.putAddress(32, control.address());
+    header.putLong(40, CONTROL_SIZE);
+    int got = (int) checked("recvmsg", Loaded.FUNCTIONS.recvmsg(fd, header, MSG_CMSG_CLOEXEC));
+    byte[] bytes = new byte[got];
+    data.get(0, bytes, 0, got);
+    boolean rights =
+        header.getLong(40) >= CONTROL_HEADER_SIZE + Integer.BYTES
+            && control.getInt(8) == SOL_SOCKET
+            && control.getInt(12) == SCM_RIGHTS;
+    return new Received(bytes, rights ? control.getInt(CONTROL_HEADER_SIZE) : -1);
   }
 
   /** Closes the descriptor; that the kernel complains about it changes nothing. */

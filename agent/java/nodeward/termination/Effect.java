@@ -1,5 +1,7 @@
 package nodeward.termination;
 
+import java.util.List;
+import nodeward.drain.Left;
 import nodeward.node.NodeEvents;
 
 /** What a {@link Termination} wants done. Each may be carried out again without harm. */
@@ -19,6 +21,12 @@ sealed interface Effect {
   /** Finds the lifecycle hook and keeps its action alive. */
   record KeepHook(Plan plan) implements Effect {}
 
+  /** Asks for a place among the nodes that may be held; answered by {@link Event.Placed}. */
+  record TakePlace() implements Effect {}
+
+  /** Gives the place back. */
+  record LeavePlace() implements Effect {}
+
   /** Cordon, taint, label and annotation in one change; answered by {@link Event.Marked}. */
   record Mark(Plan plan) implements Effect {}
 
@@ -28,8 +36,15 @@ sealed interface Effect {
    */
   record Drain(Plan plan) implements Effect {}
 
-  /** Lets go what holds the instance; answered by {@link Event.Detached}. */
-  record Detach(Plan plan) implements Effect {}
+  /**
+   * Lets go what holds the instance; answered by {@link Event.Detached}. {@code left} says whether
+   * pods are left.
+   */
+  record Detach(Plan plan, List<Left> left) implements Effect {
+    public Detach {
+      left = List.copyOf(left);
+    }
+  }
 
   /** Stops the drain and leaves the hook alone. */
   record StopWork() implements Effect {}

@@ -38,6 +38,12 @@ sealed interface Event {
 
   record Drained(DrainReport report) implements Event {}
 
+  /** Whether this node may be held; no when too many are. */
+  record Placed(boolean taken) implements Event {}
+
+  /** Auto Scaling has the instance out of its load balancers. */
+  record OutOfBalancers() implements Event {}
+
   /** Auto Scaling has told which hook holds the instance. */
   record Hooked(Hook hook) implements Event {}
 

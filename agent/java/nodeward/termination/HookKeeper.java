@@ -3,6 +3,7 @@ package nodeward.termination;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
 import nodeward.component.Backoff;
@@ -11,6 +12,7 @@ import nodeward.component.Loop;
 import nodeward.component.Time;
 import nodeward.termination.LifecycleHook.Answer;
 import nodeward.termination.LifecycleHook.Hook;
+import nodeward.termination.LifecycleHook.Result;
 import nodeward.termination.LifecycleHook.Standing;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -24,6 +26,14 @@ final class HookKeeper implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(HookKeeper.class);
   private static final Duration UNHURRIED = Duration.ofSeconds(15);
   private static final Duration MARGIN = Duration.ofSeconds(30);
+  private static final String IDLE = "none";
+  private static final String ASKED = "asked";
+  private static final String AHEAD = "terminating";
+  private static final String WAITING = "waiting";
+  private static final String OVER = "over";
+
+  /** All of {@link #state}. */
+  static final List<String> STATES = List.of(IDLE, ASKED, AHEAD, WAITING, OVER);
 
   private final LifecycleHook lifecycle;
   private final Duration interval;
@@ -32,9 +42,10 @@ final class HookKeeper implements AutoCloseable {
   private final Loop loop;
 
   // Written by the termination's thread, read by the loop's: an order is replaced whole.
-  private volatile Order order = new Order(Want.NOTHING, 0, Optional.empty());
-  // Written by the loop's thread for those who show it.
+  private volatile Order order = new Order(Want.NOTHING, 0, Optional.empty(), Result.CONTINUE);
+  // Both are written by the loop's thread for those who show them.
   private volatile String standing = "";
+  private volatile String word = IDLE;
 
   // From here on for the loop's thread alone.
   private int number;
@@ -42,6 +53,7 @@ final class HookKeeper implements AutoCloseable {
   private String lastSeen = "";
   private boolean waiting;
   private long nextBeat;
+  private Optional<Long> waitingSince = Optional.empty();
   private String over = "";
   private boolean told;
 
@@ -52,7 +64,7 @@ final class HookKeeper implements AutoCloseable {
   }
 
   /** What is wanted; a new number means a new plan, for which nothing is known. */
-  private record Order(Want want, int number, Optional<Hook> known) {}
+  private record Order(Want want, int number, Optional<Hook> known, Result result) {}
 
   /** {@code interval} is the wait between questions while the end of the work hangs on them. */
   HookKeeper(LifecycleHook lifecycle, Duration interval, Time time, Consumer<Event> tell) {
@@ -75,28 +87,33 @@ final class HookKeeper implements AutoCloseable {
   /** Keeps the action of this instance alive from now on; {@code known} spares a question. */
   void keep(Optional<Hook> known) {
     if (order.want() == Want.NOTHING) {
-      order = new Order(Want.KEEP, order.number() + 1, known);
+      order = new Order(Want.KEEP, order.number() + 1, known, Result.CONTINUE);
       loop.wake();
     }
   }
 
   /** Completes the action as soon as there is one, and tells {@link Event.Detached}. */
-  void complete() {
+  void complete(Result result) {
     if (order.want() == Want.KEEP) {
-      order = new Order(Want.COMPLETE, order.number(), order.known());
+      order = new Order(Want.COMPLETE, order.number(), order.known(), result);
       loop.wake();
     }
   }
 
   /** Leaves the action alone. */
   void leave() {
-    order = new Order(Want.NOTHING, order.number(), Optional.empty());
+    order = new Order(Want.NOTHING, order.number(), Optional.empty(), Result.CONTINUE);
     loop.wake();
   }
 
   /** How the hook stands, in words; empty when it is nobody's concern. */
   String standing() {
     return standing;
+  }
+
+  /** One of {@link #STATES}. */
+  String state() {
+    return word;
   }
 
   Health health() {
@@ -115,20 +132,24 @@ final class HookKeeper implements AutoCloseable {
       hook = wanted.known();
       lastSeen = "";
       waiting = false;
+      waitingSince = Optional.empty();
       over = "";
       told = false;
+      word = ASKED;
     }
     if (wanted.want() == Want.NOTHING) {
       standing = "";
+      word = IDLE;
       return Loop.UNTIL_WOKEN;
     }
     if (over.isEmpty()) {
-      tend(wanted.want());
+      tend(wanted);
     }
     if (over.isEmpty()) {
       return untilNext(wanted.want());
     }
     standing = over;
+    word = OVER;
     // Told once, and only while nobody has thought better of it.
     if (wanted.want() == Want.COMPLETE && order.equals(wanted) && !told) {
       told = true;
@@ -137,14 +158,14 @@ final class HookKeeper implements AutoCloseable {
     return Loop.UNTIL_WOKEN;
   }
 
-  private void tend(Want want) throws IOException {
+  private void tend(Order wanted) throws IOException {
     if (!waiting) {
       try {
         ask();
       } catch (IOException e) {
         // The hook may be known from before: then its completion does not hang on a Describe call.
-        if (want == Want.COMPLETE && hook.isPresent()) {
-          complete(hook.get());
+        if (wanted.want() == Want.COMPLETE && hook.isPresent()) {
+          complete(hook.get(), wanted.result());
         }
         if (over.isEmpty()) {
           throw e;
@@ -154,10 +175,12 @@ final class HookKeeper implements AutoCloseable {
     if (!over.isEmpty() || !waiting || hook.isEmpty()) {
       return;
     }
-    if (want == Want.COMPLETE) {
-      if (complete(hook.get()) instanceof Answer.NoAction) {
+    if (wanted.want() == Want.COMPLETE) {
+      if (complete(hook.get(), wanted.result()) instanceof Answer.NoAction) {
         ask();
       }
+    } else if (time.nanos() - waitingSince.orElseThrow() >= hook.get().globalTimeout().toNanos()) {
+      over("the global timeout of %s is over".formatted(hook.get().name()));
     } else if (time.nanos() - nextBeat >= 0) {
       beat(hook.get());
     }
@@ -185,20 +208,30 @@ final class HookKeeper implements AutoCloseable {
               lastSeen);
         }
         standing = "%s of %s: %s".formatted(hooked.hook().name(), hooked.hook().group(), lastSeen);
-        if (lastSeen.endsWith(":Proceed") || lastSeen.endsWith("Terminated")) {
+        word = waiting ? WAITING : AHEAD;
+        if (hooked.over()) {
           over("the action of %s is over, state %s".formatted(hooked.hook().name(), lastSeen));
         } else if (waiting && !before) {
           // How much of its time has run out is not known.
           nextBeat = time.nanos();
+          if (waitingSince.isEmpty()) {
+            waitingSince = Optional.of(nextBeat);
+            // Auto Scaling waits for the load balancers first.
+            tell.accept(new Event.OutOfBalancers());
+          }
         }
       }
     }
   }
 
-  private Answer complete(Hook known) throws IOException {
-    Answer answer = lifecycle.complete(known);
+  private Answer complete(Hook known, Result result) throws IOException {
+    Answer answer = lifecycle.complete(known, result);
     switch (answer) {
-      case Answer.Done _ -> over("completed " + known.name() + " of group " + known.group());
+      case Answer.Done _ ->
+          over(
+              result == Result.CONTINUE
+                  ? "completed " + known.name() + " of group " + known.group()
+                  : "abandoned " + known.name() + " of group " + known.group());
       case Answer.NoAction(String why) ->
           log.debug("termination: nothing to complete hook={} why=\"{}\"", known.name(), why);
     }

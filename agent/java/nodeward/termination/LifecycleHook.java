@@ -24,6 +24,15 @@ public interface LifecycleHook {
       public boolean waiting() {
         return lifecycleState.endsWith("Terminating:Wait");
       }
+
+      /** Whether the group holds the instance no more: it goes on, is kept, or is in the pool. */
+      public boolean over() {
+        return lifecycleState.endsWith(":Proceed")
+            || lifecycleState.endsWith(":Retained")
+            || lifecycleState.endsWith("Terminated")
+            || (lifecycleState.startsWith("Warmed:")
+                && !lifecycleState.startsWith("Warmed:Terminating"));
+      }
     }
   }
 
@@ -43,6 +52,12 @@ public interface LifecycleHook {
 
   Answer heartbeat(Hook hook) throws IOException;
 
-  /** Completes the action with CONTINUE. */
-  Answer complete(Hook hook) throws IOException;
+  /** What a completed action stands for; either ends a terminating instance. */
+  enum Result {
+    CONTINUE,
+    ABANDON
+  }
+
+  /** Completes the action. */
+  Answer complete(Hook hook, Result result) throws IOException;
 }

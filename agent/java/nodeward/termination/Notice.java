@@ -5,15 +5,18 @@ import java.time.Instant;
 /**
  * A sign that the node is going away. {@code id} names the same thing over restarts of the agent,
  * {@code detail} is AWS's own word ({@code terminate}, {@code system-reboot}, {@code Terminated}),
- * {@code at} is when it happens and {@link Instant#MAX} when nobody has said.
+ * {@code at} is when it happens and {@link Instant#MAX} when nobody has said, {@code note} is what
+ * AWS tells people about it, empty for most.
  */
-public record Notice(Kind kind, String id, String detail, Instant at) {
+public record Notice(Kind kind, String id, String detail, Instant at, String note) {
   /** Where it comes from. */
   public enum Kind {
     SPOT("spot"),
     AUTO_SCALING("autoscaling"),
     MAINTENANCE("maintenance"),
-    MANUAL("manual");
+    REBALANCE("rebalance"),
+    MANUAL("manual"),
+    SHUTDOWN("shutdown");
 
     private final String text;
 
@@ -25,5 +28,18 @@ public record Notice(Kind kind, String id, String detail, Instant at) {
     public String text() {
       return text;
     }
+  }
+
+  public Notice(Kind kind, String id, String detail, Instant at) {
+    this(kind, id, detail, at, "");
+  }
+
+  boolean said() {
+    return !at.equals(Instant.MAX);
+  }
+
+  @Override
+  public String toString() {
+    return "%s %s at %s".formatted(kind.text(), detail, said() ? at : "no set time");
   }
 }

@@ -33,6 +33,19 @@ final class PlanJson {
     root.put("version", VERSION);
     root.put("node", node);
     root.put("state", state.word());
+    if (!state.settled().isEmpty()) {
+      state.settled().forEach(root.putArray("settled")::add);
+    }
+    switch (state) {
+      case State.Cordoned(_, Instant drainAt) -> root.put("drainAt", drainAt.toString());
+      case State.Held(_, Instant until) -> root.put("until", until.toString());
+      case State.InService _,
+          State.Noticed _,
+          State.Draining _,
+          State.Detaching _,
+          State.Completed _,
+          State.Returned _ -> {}
+    }
     state.planned().ifPresent(plan -> write(root, plan));
     return root.toString();
   }
@@ -41,6 +54,9 @@ final class PlanJson {
     root.put("since", plan.since().toString());
     root.put("deadline", plan.deadline().toString());
     root.put("cordonedBy", plan.cordoner().text());
+    if (!plan.boot().isEmpty()) {
+      root.put("boot", plan.boot());
+    }
     ArrayNode notices = root.putArray("notices");
     for (Notice notice : plan.notices()) {
       ObjectNode n = notices.addObject();
@@ -48,6 +64,9 @@ final class PlanJson {
       n.put("id", notice.id());
       n.put("detail", notice.detail());
       n.put("at", notice.at().toString());
+      if (!notice.note().isEmpty()) {
+        n.put("note", notice.note());
+      }
     }
     if (plan.hook().isPresent()) {
       Hook hook = plan.hook().get();
@@ -66,7 +85,12 @@ final class PlanJson {
         throw new IllegalArgumentException(
             root.has("version") ? "version is " + root.path("version") : "version is missing");
       }
-      return new Stored(text(root, "node"), state(text(root, "state"), plan(root)));
+      String word = text(root, "state");
+      State state =
+          word.equals(new State.InService().word())
+              ? new State.InService(settled(root))
+              : state(word, plan(root), root);
+      return new Stored(text(root, "node"), state);
     } catch (JsonProcessingException e) {
       throw new IllegalArgumentException("not JSON: " + e.getOriginalMessage(), e);
     } catch (DateTimeException e) {
@@ -74,10 +98,11 @@ final class PlanJson {
     }
   }
 
-  private static State state(String word, Plan plan) {
+  private static State state(String word, Plan plan, JsonNode root) {
     return Stream.of(
             new State.Noticed(plan),
-            new State.Cordoned(plan),
+            new State.Cordoned(plan, instant(root, "drainAt", Instant.MIN)),
+            new State.Held(plan, instant(root, "until", Instant.MIN)),
             new State.Draining(plan, List.of()),
             new State.Detaching(plan, List.of()),
             new State.Completed(plan, List.of()),
@@ -85,6 +110,16 @@ final class PlanJson {
         .filter(s -> s.word().equals(word))
         .findFirst()
         .orElseThrow(() -> new IllegalArgumentException("state is \"" + word + "\""));
+  }
+
+  private static Instant instant(JsonNode root, String key, Instant without) {
+    return root.has(key) ? Instant.parse(text(root, key)) : without;
+  }
+
+  private static List<String> settled(JsonNode root) {
+    var ids = new ArrayList<String>();
+    root.path("settled").forEach(id -> ids.add(id.asText()));
+    return ids;
   }
 
   private static Plan plan(JsonNode root) {
@@ -95,14 +130,17 @@ final class PlanJson {
               kind(text(n, "kind")),
               text(n, "id"),
               text(n, "detail"),
-              Instant.parse(text(n, "at"))));
+              Instant.parse(text(n, "at")),
+              n.path("note").asText("")));
     }
     return new Plan(
         notices,
         Instant.parse(text(root, "since")),
         Instant.parse(text(root, "deadline")),
         cordoner(text(root, "cordonedBy")),
-        root.has("hook") ? Optional.of(hook(root.path("hook"))) : Optional.empty());
+        root.has("hook") ? Optional.of(hook(root.path("hook"))) : Optional.empty(),
+        root.path("boot").asText(""),
+        settled(root));
   }
 
   private static Hook hook(JsonNode h) {

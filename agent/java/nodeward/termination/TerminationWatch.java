@@ -1,20 +1,19 @@
 package nodeward.termination;
 
 import io.prometheus.client.CollectorRegistry;
-import io.prometheus.client.Counter;
-import io.prometheus.client.Gauge;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
 import java.util.Queue;
 import java.util.SequencedMap;
+import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import nodeward.component.Backoff;
 import nodeward.component.Component;
@@ -22,17 +21,16 @@ import nodeward.component.Health;
 import nodeward.component.Loop;
 import nodeward.component.Time;
 import nodeward.config.Config;
-import nodeward.drain.Cordon;
-import nodeward.drain.Drain;
 import nodeward.drain.DrainOptions;
 import nodeward.drain.Drainer;
 import nodeward.drain.Left;
-import nodeward.node.NodeChange;
 import nodeward.node.NodeEvents;
 import nodeward.node.NodeView;
 import nodeward.node.Nodes;
-import nodeward.node.Taint;
-import nodeward.termination.Plan.Cordoner;
+import nodeward.termination.LifecycleHook.Result;
+import nodeward.termination.Notice.Kind;
+import nodeward.termination.Notices.Reading;
+import nodeward.termination.Notifier.Moment;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -41,88 +39,78 @@ import org.slf4j.LoggerFactory;
  * and carries out its effects. Three loops, so that an outage of one side never holds up the
  * others: instance metadata is polled on one, Auto Scaling asked on another, and the third owns the
  * state; the drain runs beside them. {@link #close} stops and undoes nothing: the next agent goes
- * on with the stored plan.
+ * on with the stored plan. Of two agents on a node one acts and the other stands by.
  */
 public final class TerminationWatch implements Component {
-  static final String TAINT = "nodeward.dev/terminating";
-  static final String ANNOTATION = "nodeward.dev/drain";
-  static final String EXCLUDE = "node.kubernetes.io/exclude-from-external-load-balancers";
-  private static final String OURS = "nodeward";
-
   private static final Logger log = LoggerFactory.getLogger(TerminationWatch.class);
+  private static final Duration KEEP_PLACE = Duration.ofMinutes(5);
 
   private final Config.Termination config;
   private final Ports ports;
-  private final Drainer drainer;
-  private final DrainOptions options;
+  private final Facts facts;
   private final Time time;
   private final Termination machine;
   private final PlanFile file;
-  private final Cordon cordon;
+  private final NodeLock lock;
+  private final Marks marks;
+  private final DrainRunner runner;
   private final HookKeeper keeper;
+  private final TerminationMetrics metrics;
   private final Loop polling;
   private final Loop loop;
-  private final Counter noticesTotal;
-  private final Gauge stateGauge;
-  private final Gauge secondsUntil;
 
   private final Queue<Event> inbox = new ConcurrentLinkedQueue<>();
   // Written by the loop's thread for those who show it.
   private volatile State state = new State.InService();
-  private volatile Optional<Worker> worker = Optional.empty();
-  // Written by the polling thread for those who show it.
-  private volatile List<Notice> standing = List.of();
-  // Written by the polling thread: whether it has asked once, and whether it got an answer.
+  private volatile boolean acting;
+  // Written by the polling thread: whether it has asked once, got an answer, and is sure of it.
   private volatile boolean asked;
   private volatile boolean heard;
-  // Guarded by this: a poll that began before a request must not be heard as its withdrawal.
-  private Optional<Notice> byHand = Optional.empty();
+  private volatile boolean sure;
+  private final NoticeBoard board = new NoticeBoard();
 
   // From here on for the loop's thread alone.
   private final Deque<Effect> pending = new ArrayDeque<>();
   private boolean looked;
+  private long placeTaken;
 
   /** The outside world of it. */
-  public record Ports(Nodes nodes, NodeEvents events, Notices notices, LifecycleHook hook) {}
+  public record Ports(
+      Nodes nodes,
+      NodeEvents events,
+      Notices notices,
+      LifecycleHook hook,
+      HeldNodes places,
+      Notifier notifier) {}
 
-  /** A drain and the loop that runs it. */
-  private record Worker(Drain drain, Loop loop) {}
+  /** What it knows of its machine: the id of this boot, and of the instance once that is known. */
+  public record Facts(String boot, Supplier<String> instanceId) {}
 
   public TerminationWatch(
       Config.Termination config,
       Config.State stateFiles,
       Ports ports,
+      Facts facts,
       Drainer drainer,
       DrainOptions options,
       CollectorRegistry registry,
       Time time) {
     this.config = config;
     this.ports = ports;
-    this.drainer = drainer;
-    this.options = options;
+    this.facts = facts;
     this.time = time;
-    this.machine = new Termination(config);
+    var policy = new Policy(config);
+    this.machine = new Termination(policy, facts.boot());
     this.file = new PlanFile(stateFiles.directory(), ports.nodes().nodeName());
-    this.cordon = new Cordon(ports.nodes());
+    this.lock = new NodeLock(stateFiles.directory());
+    this.marks = new Marks(ports.nodes(), policy, facts.instanceId());
     this.keeper = new HookKeeper(ports.hook(), config.pollInterval(), time, this::post);
     this.polling = new Loop("termination-notices", this::poll, backoff(), time);
     this.loop = new Loop("termination", this::pass, backoff(), time);
-    this.noticesTotal =
-        Counter.build("nodeward_termination_notices_total", "Notices that became part of a plan.")
-            .labelNames("kind")
-            .register(registry);
-    this.stateGauge =
-        Gauge.build("nodeward_termination_state", "1 for the state that the termination is in.")
-            .labelNames("state")
-            .register(registry);
-    this.secondsUntil =
-        Gauge.build(
-                "nodeward_termination_duration_seconds",
-                "Seconds from the first notice of the last plan until the node was so far.")
-            .labelNames("until")
-            .register(registry);
-    Stream.of(Notice.Kind.values()).forEach(k -> noticesTotal.labels(k.text()));
-    stateGauge.labels(state.word()).set(1);
+    this.runner =
+        new DrainRunner(
+            drainer, options, ports.events(), this::backoff, time, this::post, loop::wake);
+    this.metrics = new TerminationMetrics(registry, time, this::state, keeper::state);
   }
 
   private Backoff backoff() {
@@ -138,25 +126,36 @@ public final class TerminationWatch implements Component {
 
   @Override
   public void start() {
-    resume();
     keeper.start();
     loop.start();
     polling.start();
   }
 
   /**
-   * Asks for the node to be drained by the deadline, as any notice does; an earlier request is
-   * replaced. It stands until {@link #withdraw}, also over restarts of the agent.
+   * Asks for the node to be drained by the deadline, as any notice does; an earlier request of the
+   * kind is replaced. It stands until {@link #withdraw}, also over restarts of the agent; one for a
+   * shutdown until the next boot.
    */
-  public synchronized void request(Instant deadline) {
-    Notice notice = new Notice(Notice.Kind.MANUAL, "manual:" + time.now(), "requested", deadline);
-    byHand = Optional.of(notice);
-    post(new Event.Requested(notice));
+  public void request(Kind kind, Instant deadline) {
+    String id = kind == Kind.SHUTDOWN ? "shutdown:" + facts.boot() : kind.text() + ":" + time.now();
+    Notice notice = new Notice(kind, id, "requested", deadline);
+    board.request(notice, () -> post(new Event.Requested(notice)));
   }
 
   /** Takes a request back; what was done for it alone is undone. */
-  public synchronized void withdraw() {
-    byHand = Optional.empty();
+  public void withdraw(Kind kind) {
+    board.withdraw(kind, standing -> post(new Event.Seen(standing)));
+  }
+
+  /** Adds a notice to what instance metadata says, until {@link #endSimulation}. */
+  public void simulate(Notice notice) {
+    board.simulate(notice);
+    polling.wake();
+  }
+
+  /** What was simulated is over, as a notice that is cancelled. */
+  public void endSimulation() {
+    board.endSimulation();
     polling.wake();
   }
 
@@ -176,7 +175,7 @@ public final class TerminationWatch implements Component {
   public SequencedMap<String, Object> status() {
     var status = new LinkedHashMap<String, Object>();
     State now = state;
-    status.put("state", now.word());
+    status.put("state", acting ? now.word() : "standing by for another agent of this node");
     now.planned()
         .ifPresent(
             plan -> {
@@ -186,16 +185,15 @@ public final class TerminationWatch implements Component {
               status.put("cordonedBy", plan.cordoner().text());
               status.put("left", now.left().stream().map(Left::toString).toList());
             });
-    status.put("notices", standing.stream().map(TerminationWatch::text).toList());
+    if (!now.settled().isEmpty()) {
+      status.put("settled", now.settled());
+    }
+    status.put("notices", board.standing().stream().map(Notice::toString).toList());
     String hook = keeper.standing();
     if (!hook.isEmpty()) {
       status.put("hook", hook);
     }
     return status;
-  }
-
-  private static String text(Notice n) {
-    return "%s %s at %s".formatted(n.kind().text(), n.detail(), text(n.at()));
   }
 
   private static String text(Instant at) {
@@ -207,48 +205,53 @@ public final class TerminationWatch implements Component {
     polling.close();
     loop.close();
     keeper.close();
-    worker.ifPresent(w -> w.loop().close());
+    runner.close();
+    lock.close();
   }
 
-  /** Goes on where the last agent stopped. */
-  void resume() {
-    Optional<State> stored = file.read();
-    if (stored.isEmpty()) {
-      return;
+  /** Goes on where the last agent stopped; false while another one of this node acts. */
+  boolean resume() {
+    if (acting || !lock.take()) {
+      return acting;
     }
-    looked = true;
-    stored
-        .get()
-        .planned()
-        .ifPresent(
-            plan -> {
-              synchronized (this) {
-                byHand =
-                    plan.notices().stream()
-                        .filter(n -> n.kind() == Notice.Kind.MANUAL)
-                        .reduce((_, last) -> last);
-              }
-            });
-    log.info("termination: resuming the stored plan state={}", stored.get().word());
-    enter(machine.resume(stored.get()));
+    Optional<State> stored = file.read();
+    looked = stored.isPresent();
+    List<Notice> known = stored.flatMap(State::planned).map(Plan::notices).orElse(List.of());
+    board.recall(known);
+    ports.notices().recall(known);
+    if (stored.isPresent()) {
+      log.info("termination: resuming the stored plan state={}", stored.get().word());
+      enter(machine.resume(stored.get(), time.now()));
+      // A shutdown that was asked for in another boot is over.
+      board.withdraw(Set.copyOf(state.settled()));
+    }
+    acting = true;
+    metrics.active();
+    polling.wake();
+    return true;
   }
 
   /** One look at instance metadata. */
   Duration poll(Instant now) throws IOException {
+    if (!acting) {
+      return config.pendingInterval();
+    }
+    boolean told = false;
     try {
-      List<Notice> read = ports.notices().read();
-      synchronized (this) {
-        var all = new ArrayList<>(read);
-        byHand.ifPresent(all::add);
-        standing = List.copyOf(all);
-        heard = true;
-        post(new Event.Seen(all));
-      }
+      Reading read = ports.notices().read();
+      told = true;
+      metrics.heard();
+      board.hear(read, standing -> post(new Event.Seen(standing)));
+      sure = sure || !board.isUnsure();
+      return board.standing().isEmpty() ? config.pollInterval() : config.pendingInterval();
     } finally {
+      if (!told) {
+        metrics.heardNothing();
+      }
+      heard = told;
       asked = true;
       loop.wake();
     }
-    return config.pollInterval();
   }
 
   /** One look at Auto Scaling. */
@@ -263,7 +266,10 @@ public final class TerminationWatch implements Component {
 
   /** Hears what happened and carries out what is to be done; a failed effect is tried again. */
   Duration pass(Instant now) throws IOException, InterruptedException {
-    if (!asked) {
+    if (!resume()) {
+      return config.pendingInterval();
+    }
+    if (!asked || (heard && !sure)) {
       // A stored plan may be about a notice that is gone since: hear that before acting on it.
       return Loop.UNTIL_WOKEN;
     }
@@ -271,17 +277,29 @@ public final class TerminationWatch implements Component {
     for (Event event = inbox.poll(); event != null; event = inbox.poll()) {
       feed(event);
     }
-    if (worker.isPresent()) {
-      feed(new Event.Progressed(worker.get().drain().left()));
+    Optional<List<Left>> left = runner.left();
+    if (left.isPresent()) {
+      feed(new Event.Progressed(left.get()));
     }
+    keepPlace();
+    // A tick leads on; before the deadline it must not push aside what is still to be done.
+    boolean late = state.planned().filter(p -> !now.isBefore(p.deadline())).isPresent();
+    if (late) {
+      feed(new Event.Tick());
+    }
+    carryOut();
     feed(new Event.Tick());
+    carryOut();
+    return untilNext();
+  }
+
+  private void carryOut() throws IOException, InterruptedException {
     while (!pending.isEmpty()) {
       Effect effect = pending.getFirst();
       Optional<Event> event = carryOut(effect);
       pending.removeFirst();
       event.ifPresent(this::feed);
     }
-    return untilDeadline();
   }
 
   /** Once: an earlier agent may have marked the Node and lost its file. */
@@ -291,7 +309,16 @@ public final class TerminationWatch implements Component {
       return;
     }
     looked = true;
-    annotated(node.get()).ifPresent(plan -> feed(new Event.Found(plan, standing)));
+    Marks.planOn(node.get()).ifPresent(plan -> feed(new Event.Found(plan, board.standing())));
+  }
+
+  /** A place among the held nodes is lost when it is not taken again. */
+  private void keepPlace() throws IOException {
+    boolean due = time.nanos() - placeTaken >= KEEP_PLACE.toNanos();
+    if (state instanceof State.Held(Plan plan, _) && plan.onlyOf(Kind.REBALANCE) && due) {
+      placeTaken = time.nanos();
+      ports.places().take(config.rebalance().maxShare());
+    }
   }
 
   private void feed(Event event) {
@@ -314,7 +341,8 @@ public final class TerminationWatch implements Component {
           plan.map(p -> p.kind().text()).orElse("none"),
           plan.map(p -> text(p.deadline())).orElse("none"),
           state.left().size());
-      measure(before);
+      metrics.entered(before, state);
+      announce(before);
     } else if (!before.planned().map(Plan::deadline).equals(state.planned().map(Plan::deadline))) {
       log.info(
           "termination: deadline tightened state={} deadline={}",
@@ -323,62 +351,78 @@ public final class TerminationWatch implements Component {
     }
   }
 
-  private void measure(State before) {
-    stateGauge.labels(before.word()).set(0);
-    stateGauge.labels(state.word()).set(1);
+  private void announce(State before) {
     switch (state) {
-      case State.Cordoned(Plan plan) -> measure("cordoned", plan);
-      case State.Detaching(Plan plan, _) -> measure("drained", plan);
-      case State.Completed(Plan plan, _) -> measure("completed", plan);
-      case State.InService _, State.Noticed _, State.Draining _, State.Returned _ -> {}
+      case State.Detaching(Plan plan, List<Left> left) when before instanceof State.Noticed ->
+          notifyPeople(Moment.FAILED, plan, "not cordoned before the deadline");
+      case State.Detaching(Plan plan, List<Left> left) when left.isEmpty() ->
+          notifyPeople(Moment.DRAINED, plan, "");
+      case State.Detaching(Plan plan, List<Left> left) ->
+          notifyPeople(Moment.FAILED, plan, Notifier.named(left));
+      case State.Completed(Plan plan, _) -> notifyPeople(Moment.COMPLETED, plan, "");
+      case State.InService _,
+          State.Noticed _,
+          State.Cordoned _,
+          State.Held _,
+          State.Draining _,
+          State.Returned _ -> {}
     }
   }
 
-  private void measure(String until, Plan plan) {
-    secondsUntil.labels(until).set(Duration.between(plan.since(), time.now()).toMillis() / 1e3);
+  private void notifyPeople(Moment moment, Plan plan, String why) {
+    notifyPeople(moment, plan.notices().getFirst(), plan.deadline(), why);
+  }
+
+  private void notifyPeople(Moment moment, Notice notice, Instant deadline, String why) {
+    String node = ports.nodes().nodeName();
+    ports.notifier().tell(new Notifier.Message(moment, node, notice, deadline, why, time.now()));
   }
 
   private Optional<Event> carryOut(Effect effect) throws IOException, InterruptedException {
     switch (effect) {
       case Effect.Announce(Notice notice) -> announce(notice);
-      case Effect.Tell(NodeEvents.Type type, String reason, String message) ->
-          ports.events().tell(type, reason, message);
+      case Effect.Tell tell -> tell(tell);
       case Effect.Store(State kept) -> store(kept);
       case Effect.Forget _ -> forget();
       case Effect.KeepHook(Plan plan) -> keeper.keep(plan.hook());
       case Effect.StopWork _ -> stopWork();
+      case Effect.LeavePlace _ -> ports.places().release();
       case Effect.Drain(Plan plan) -> {
-        return Optional.of(new Event.Progressed(drain(plan).left()));
+        runner.drain(plan);
+        return runner.left().map(Event.Progressed::new);
+      }
+      case Effect.TakePlace _ -> {
+        placeTaken = time.nanos();
+        return Optional.of(new Event.Placed(ports.places().take(config.rebalance().maxShare())));
       }
       case Effect.Mark(Plan plan) -> {
-        return Optional.of(new Event.Marked(mark(plan)));
+        return Optional.of(new Event.Marked(marks.put(plan)));
       }
       case Effect.Undo(Plan plan) -> {
-        undo(plan);
+        marks.takeOff(plan);
         return Optional.of(new Event.Undone());
       }
-      case Effect.Detach(Plan plan) -> {
-        if (!plan.of(Notice.Kind.AUTO_SCALING)) {
+      case Effect.Detach(Plan plan, List<Left> left) -> {
+        if (!plan.of(Kind.AUTO_SCALING)) {
           return Optional.of(new Event.Detached("no lifecycle hook concerned"));
         }
-        keeper.complete();
+        boolean abandon = config.autoScaling().abandon() && !left.isEmpty();
+        keeper.complete(abandon ? Result.ABANDON : Result.CONTINUE);
       }
     }
     return Optional.empty();
   }
 
   private void announce(Notice notice) {
-    noticesTotal.labels(notice.kind().text()).inc();
+    metrics.noticed(notice);
     log.info("termination: notice={} at={}", notice.id(), text(notice.at()));
-    // The reasons are those that people's alerts on aws-node-termination-handler know.
-    String reason =
-        switch (notice.kind()) {
-          case SPOT -> "SpotInterruption";
-          case AUTO_SCALING -> "ASGLifecycle";
-          case MAINTENANCE -> "ScheduledEvent";
-          case MANUAL -> "DrainRequested";
-        };
-    ports.events().tell(NodeEvents.Type.NORMAL, reason, "The node goes away: " + text(notice));
+    tell(Tellings.noticed(notice));
+    Instant deadline = state.planned().map(Plan::deadline).orElse(Instant.MAX);
+    notifyPeople(Moment.NOTICE, notice, deadline, config.dryRun() ? "dry run" : "");
+  }
+
+  private void tell(Effect.Tell tell) {
+    ports.events().tell(tell.type(), tell.reason(), tell.message());
   }
 
   private void store(State kept) {
@@ -400,126 +444,29 @@ public final class TerminationWatch implements Component {
     }
   }
 
-  private Cordoner mark(Plan plan) throws IOException, InterruptedException {
-    return switch (cordon.edit(node -> marked(node, plan))) {
-      case Cordon.Edit.Written(NodeView before) -> cordoner(before, plan);
-      case Cordon.Edit.Same(NodeView before) -> cordoner(before, plan);
-      case Cordon.Edit.Absent _ -> {
-        log.warn("termination: no such node={}, nothing to cordon", ports.nodes().nodeName());
-        yield Cordoner.UNKNOWN;
-      }
-    };
-  }
-
-  private NodeChange marked(NodeView node, Plan plan) {
-    State cordoned = new State.Cordoned(plan.cordonedBy(cordoner(node, plan)));
-    NodeChange change =
-        NodeChange.of(node)
-            .cordoned()
-            .withTaint(new Taint(TAINT, plan.kind().text(), "NoSchedule", ""))
-            .withAnnotation(ANNOTATION, PlanJson.write(node.name(), cordoned));
-    return node.labels().containsKey(EXCLUDE) ? change : change.withLabel(EXCLUDE, OURS);
-  }
-
-  /** Who had cordoned the node, as far as the node itself and the plan tell. */
-  private Cordoner cordoner(NodeView node, Plan plan) {
-    if (!node.unschedulable()) {
-      return Cordoner.NODEWARD;
-    }
-    if (plan.cordoner() != Cordoner.UNKNOWN) {
-      return plan.cordoner();
-    }
-    return annotated(node)
-        .map(Plan::cordoner)
-        .filter(c -> c != Cordoner.UNKNOWN)
-        .orElse(Cordoner.OTHERS);
-  }
-
-  private Optional<Plan> annotated(NodeView node) {
-    Optional<String> text = node.annotation(ANNOTATION);
-    if (text.isEmpty()) {
-      return Optional.empty();
-    }
-    try {
-      return PlanJson.read(text.get()).state().planned();
-    } catch (IllegalArgumentException e) {
-      log.debug("termination: annotation {} cannot be read why=\"{}\"", ANNOTATION, e.toString());
-      return Optional.empty();
-    }
-  }
-
-  private void undo(Plan plan) throws IOException, InterruptedException {
-    cordon.edit(
-        node -> {
-          NodeChange change = NodeChange.of(node).withoutTaint(TAINT).withoutAnnotation(ANNOTATION);
-          if (OURS.equals(node.labels().get(EXCLUDE))) {
-            change = change.withoutLabel(EXCLUDE);
-          }
-          return ours(node, plan) ? change.uncordoned() : change;
-        });
-  }
-
-  /** A plan that was withdrawn before it had marked the Node has cordoned nothing. */
-  private boolean ours(NodeView node, Plan plan) {
-    Cordoner known =
-        plan.cordoner() == Cordoner.UNKNOWN
-            ? annotated(node).map(Plan::cordoner).orElse(Cordoner.UNKNOWN)
-            : plan.cordoner();
-    return known == Cordoner.NODEWARD;
-  }
-
-  private Drain drain(Plan plan) {
-    if (worker.isPresent()) {
-      Drain running = worker.get().drain();
-      running.tighten(plan.deadline());
-      if (forces(plan)) {
-        running.force();
-      }
-      return running;
-    }
-    var drainLog = new DrainLog(ports.events());
-    Drain drain =
-        drainer.prepare(
-            forces(plan) ? options.with(DrainOptions.Flag.FORCE_AT_DEADLINE) : options,
-            plan.deadline(),
-            progress -> {
-              drainLog.accept(progress);
-              loop.wake();
-            });
-    Loop running =
-        new Loop(
-            "drain",
-            now -> {
-              post(new Event.Drained(drain.run()));
-              return Loop.UNTIL_WOKEN;
-            },
-            backoff(),
-            time);
-    worker = Optional.of(new Worker(drain, running));
-    running.start();
-    return drain;
-  }
-
-  /** Whether one of its notices is of a kind whose deadline nobody can move. */
-  private boolean forces(Plan plan) {
-    return plan.notices().stream().anyMatch(n -> drainer.forcesFor(n.kind().text()));
-  }
-
   private void stopWork() {
     keeper.leave();
-    worker.ifPresent(w -> w.loop().close());
-    worker = Optional.empty();
+    runner.stop();
     // What the stopped drain still had to say concerns nobody any more.
     inbox.removeIf(e -> e instanceof Event.Drained || e instanceof Event.Detached);
   }
 
-  private Duration untilDeadline() {
-    if (!(state instanceof State.Noticed(Plan plan))) {
-      return Loop.UNTIL_WOKEN;
-    }
+  private Duration untilNext() {
     Instant now = time.now();
     Instant far = now.plus(Loop.UNTIL_WOKEN);
-    Duration left = Duration.between(now, plan.deadline().isBefore(far) ? plan.deadline() : far);
+    Instant next =
+        switch (state) {
+          case State.Noticed(Plan plan) -> plan.deadline();
+          case State.Cordoned(_, Instant drainAt) -> drainAt;
+          case State.Held(_, Instant until) -> until;
+          case State.InService _,
+              State.Draining _,
+              State.Detaching _,
+              State.Completed _,
+              State.Returned _ ->
+              far;
+        };
+    Duration left = Duration.between(now, next.isBefore(far) ? next : far);
     return left.isNegative() ? Duration.ZERO : left;
   }
 }

@@ -6,11 +6,14 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.time.Duration;
+import java.util.List;
 import nodeward.aws.FakeAutoScaling.Transition;
 import nodeward.component.FakeTime;
 import nodeward.component.Time;
+import nodeward.config.Config;
 import nodeward.termination.LifecycleHook.Answer;
 import nodeward.termination.LifecycleHook.Hook;
+import nodeward.termination.LifecycleHook.Result;
 import nodeward.termination.LifecycleHook.Standing;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -32,7 +35,7 @@ class AutoScalingHookTest {
   void start() throws IOException {
     aws = new FakeAws(Time.SYSTEM);
     server = aws.autoScaling;
-    hook = new AutoScalingHook(aws.clients, aws.imds, "");
+    hook = hook("", "", "");
   }
 
   @AfterEach
@@ -76,7 +79,7 @@ class AutoScalingHookTest {
     server.terminating(ID);
     Standing.Hooked terminating = (Standing.Hooked) hook.standing();
     assertThat(terminating.waiting()).isFalse();
-    assertThat(hook.complete(HOOK))
+    assertThat(hook.complete(HOOK, Result.CONTINUE))
         .isEqualTo(
             new Answer.NoAction(
                 "ValidationError (400): No active Lifecycle Action found with instance ID " + ID));
@@ -86,10 +89,10 @@ class AutoScalingHookTest {
     Standing.Hooked waiting = (Standing.Hooked) hook.standing();
     assertThat(waiting.waiting()).isTrue();
     assertThat(hook.heartbeat(HOOK)).isEqualTo(new Answer.Done());
-    assertThat(hook.complete(HOOK)).isEqualTo(new Answer.Done());
+    assertThat(hook.complete(HOOK, Result.CONTINUE)).isEqualTo(new Answer.Done());
 
     assertThat(server.state(ID)).isEqualTo("Terminating:Proceed");
-    assertThat(hook.complete(HOOK)).isInstanceOf(Answer.NoAction.class);
+    assertThat(hook.complete(HOOK, Result.CONTINUE)).isInstanceOf(Answer.NoAction.class);
     assertThat(server.completions())
         .extracting(FakeAutoScaling.Action::result)
         .containsOnly("CONTINUE");
@@ -130,10 +133,10 @@ class AutoScalingHookTest {
         .instance(GROUP, ID)
         .terminating(ID)
         .waiting(ID);
-    AutoScalingHook named = new AutoScalingHook(aws.clients, aws.imds, "drain");
+    AutoScalingHook named = hook("drain", "", "");
 
     assertThat(named.standing()).isEqualTo(new Standing.Hooked(HOOK, "Terminating:Wait"));
-    assertThat(named.complete(HOOK)).isEqualTo(new Answer.Done());
+    assertThat(named.complete(HOOK, Result.CONTINUE)).isEqualTo(new Answer.Done());
 
     assertThat(server.state(ID)).isEqualTo("Terminating:Wait");
   }
@@ -145,7 +148,7 @@ class AutoScalingHookTest {
         .hook(GROUP, "launch", Transition.LAUNCHING, BEAT)
         .hook(GROUP, "drain", Transition.TERMINATING, BEAT)
         .instance(GROUP, ID);
-    AutoScalingHook named = new AutoScalingHook(aws.clients, aws.imds, name);
+    AutoScalingHook named = hook(name, "", "");
 
     assertThatThrownBy(named::standing)
         .isInstanceOf(IOException.class)
@@ -167,7 +170,7 @@ class AutoScalingHookTest {
     hook.standing();
     server.removeHook(GROUP, "drain").hook(GROUP, "other", Transition.TERMINATING, BEAT);
 
-    assertThatThrownBy(() -> hook.complete(HOOK))
+    assertThatThrownBy(() -> hook.complete(HOOK, Result.CONTINUE))
         .isInstanceOf(IOException.class)
         .hasMessageContaining("CompleteLifecycleAction")
         .hasMessageContaining("group=workers hook=drain instance=" + ID)
@@ -186,12 +189,12 @@ class AutoScalingHookTest {
     server.fail(2);
     assertThat(hook.heartbeat(HOOK)).isEqualTo(new Answer.Done());
     server.fail(3);
-    assertThatThrownBy(() -> hook.complete(HOOK))
+    assertThatThrownBy(() -> hook.complete(HOOK, Result.CONTINUE))
         .isInstanceOf(IOException.class)
         .hasMessageContaining("group=workers hook=drain instance=" + ID)
         .hasMessageContaining("InternalFailure (500)");
 
-    assertThat(hook.complete(HOOK)).isEqualTo(new Answer.Done());
+    assertThat(hook.complete(HOOK, Result.CONTINUE)).isEqualTo(new Answer.Done());
   }
 
   @Test
@@ -229,5 +232,46 @@ class AutoScalingHookTest {
     server.instance(GROUP, ID).terminating(ID).waiting(ID);
 
     assertThat(server.state(ID)).isEqualTo("Terminating:Proceed");
+  }
+
+  @Test
+  void ofSeveralHooksThePrefixOrTheMetadataTellsOurs() throws Exception {
+    aws.autoScaling
+        .hook("workers", "other", Transition.TERMINATING, Duration.ofMinutes(5))
+        .hook("workers", "nodeward-x", Transition.TERMINATING, Duration.ofMinutes(5))
+        .hookMetadata("workers", "nodeward-x", "nodeward")
+        .instance("workers", FakeImds.INSTANCE_ID);
+
+    for (AutoScalingHook each : List.of(hook("", "nodeward-", ""), hook("", "", "nodeward"))) {
+      assertThat(each.standing())
+          .isInstanceOfSatisfying(
+              Standing.Hooked.class, h -> assertThat(h.hook().name()).isEqualTo("nodeward-x"));
+    }
+    assertThatThrownBy(() -> hook("", "absent-", "").standing())
+        .hasMessageContaining("has no termination hook with prefix \"absent-\"");
+  }
+
+  @Test
+  void anActionIsAbandonedOnlyWhenAskedTo() throws Exception {
+    aws.autoScaling
+        .hook("workers", "drain", Transition.TERMINATING, Duration.ofMinutes(5))
+        .instance("workers", FakeImds.INSTANCE_ID)
+        .terminating(FakeImds.INSTANCE_ID)
+        .waiting(FakeImds.INSTANCE_ID);
+    Hook drain = new Hook("workers", "drain", Duration.ofMinutes(5), Duration.ofHours(8));
+
+    assertThat(hook.complete(drain, Result.ABANDON)).isEqualTo(new Answer.Done());
+
+    assertThat(aws.autoScaling.completions())
+        .extracting(FakeAutoScaling.Action::result)
+        .containsExactly("ABANDON");
+  }
+
+  private AutoScalingHook hook(String name, String prefix, String metadata) {
+    return new AutoScalingHook(
+        aws.clients,
+        aws.imds,
+        new Config.Termination.AutoScaling(
+            true, Duration.ofMinutes(15), name, prefix, metadata, false));
   }
 }

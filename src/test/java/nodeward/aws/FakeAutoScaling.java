@@ -48,7 +48,8 @@ public final class FakeAutoScaling implements AutoCloseable {
   public record Action(
       String group, String hook, String instance, String result, Instant at, String outcome) {}
 
-  private record Hook(String name, Transition transition, Duration heartbeat, Result byDefault) {
+  private record Hook(
+      String name, Transition transition, Duration heartbeat, Result byDefault, String metadata) {
     Duration global() {
       Duration hundred = heartbeat.multipliedBy(100);
       Duration most = Duration.ofHours(48);
@@ -140,7 +141,16 @@ public final class FakeAutoScaling implements AutoCloseable {
   public synchronized FakeAutoScaling hook(
       String group, String name, Transition transition, Duration heartbeat, Result byDefault) {
     group(group);
-    groups.get(group).put(name, new Hook(name, transition, heartbeat, byDefault));
+    groups.get(group).put(name, new Hook(name, transition, heartbeat, byDefault, ""));
+    return this;
+  }
+
+  /** The text that comes with the hook's notifications. */
+  public synchronized FakeAutoScaling hookMetadata(String group, String name, String metadata) {
+    groups
+        .get(group)
+        .computeIfPresent(
+            name, (_, h) -> new Hook(h.name, h.transition, h.heartbeat, h.byDefault, metadata));
     return this;
   }
 
@@ -369,6 +379,7 @@ public final class FakeAutoScaling implements AutoCloseable {
             .append(xml("HeartbeatTimeout", String.valueOf(hook.heartbeat().toSeconds())))
             .append(xml("GlobalTimeout", String.valueOf(hook.global().toSeconds())))
             .append(xml("DefaultResult", hook.byDefault().name()))
+            .append(hook.metadata().isEmpty() ? "" : xml("NotificationMetadata", hook.metadata()))
             .append("</member>");
       }
     }

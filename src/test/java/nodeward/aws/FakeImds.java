@@ -1,13 +1,12 @@
 package nodeward.aws;
 
-import com.sun.net.httpserver.HttpExchange;
-import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.URI;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
 import java.time.temporal.ChronoUnit;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -17,9 +16,9 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.stream.Stream;
+import nodeward.aws.PlainHttp.Answer;
+import nodeward.aws.PlainHttp.Request;
 import nodeward.component.Time;
 
 /**
@@ -44,6 +43,7 @@ public final class FakeImds implements AutoCloseable {
   public static final String SPOT = "/latest/meta-data/spot/instance-action";
   public static final String SCHEDULED = "/latest/meta-data/events/maintenance/scheduled";
   public static final String HISTORY = "/latest/meta-data/events/maintenance/history";
+  public static final String REBALANCE = "/latest/meta-data/events/recommendations/rebalance";
   public static final String TARGET_STATE = "/latest/meta-data/autoscaling/target-lifecycle-state";
 
   /** How requests go wrong. */
@@ -71,8 +71,7 @@ public final class FakeImds implements AutoCloseable {
   private static final String TTL = "X-aws-ec2-metadata-token-ttl-seconds";
   private static final String TOKEN_HEADER = "X-aws-ec2-metadata-token";
 
-  private final HttpServer server;
-  private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
+  private final PlainHttp server;
   private final Time time;
   private final Map<String, String> bodies = new TreeMap<>();
   private final Map<String, Instant> tokens = new HashMap<>();
@@ -84,9 +83,7 @@ public final class FakeImds implements AutoCloseable {
 
   private FakeImds(InetSocketAddress bind, Time time) throws IOException {
     this.time = time;
-    this.server = HttpServer.create(bind, 0);
-    server.createContext("/", this::handle);
-    server.setExecutor(threads);
+    this.server = new PlainHttp(bind, this::handle);
     Instant now = time.now().truncatedTo(ChronoUnit.SECONDS);
     put("/latest/meta-data/instance-id", INSTANCE_ID);
     put("/latest/meta-data/instance-type", "m7i.large");
@@ -137,11 +134,11 @@ public final class FakeImds implements AutoCloseable {
 
   /** Where it answers; on a wildcard address as the loopback reaches it. */
   public URI endpoint() {
-    return QueryServer.uri(server.getAddress());
+    return QueryServer.uri(server.address());
   }
 
   public int port() {
-    return server.getAddress().getPort();
+    return server.address().getPort();
   }
 
   // --- what a test does to it
@@ -213,6 +210,12 @@ public final class FakeImds implements AutoCloseable {
     return remove(SPOT);
   }
 
+  /** EC2 recommends to move elsewhere, since this time. */
+  public FakeImds rebalance(Instant noticed) {
+    return put(
+        REBALANCE, "{\"noticeTime\":\"%s\"}".formatted(noticed.truncatedTo(ChronoUnit.SECONDS)));
+  }
+
   /** The state that Auto Scaling moves the instance to, {@code Terminated} for example. */
   public FakeImds targetState(String state) {
     return put(TARGET_STATE, state);
@@ -269,47 +272,36 @@ public final class FakeImds implements AutoCloseable {
   @Override
   public void close() {
     recover();
-    server.stop(0);
-    threads.shutdownNow();
+    server.close();
   }
 
   // --- the service
 
-  private void handle(HttpExchange exchange) throws IOException {
-    try (exchange) {
-      String path = exchange.getRequestURI().getPath();
-      CountDownLatch recovered = recovered();
-      Optional<Fault> fault = count(exchange, path);
-      if (fault.isPresent() && fault.get() == Fault.HANG) {
-        recovered.await();
-        reply(exchange, 503, "");
-        return;
-      }
-      if (fault.isPresent() && fault.get() != Fault.UNAUTHORIZED) {
-        switch (fault.get()) {
-          case FORBIDDEN -> reply(exchange, 403, error(403, "Forbidden"));
-          case BUSY -> reply(exchange, 503, error(503, "Service Unavailable"));
-          default -> reply(exchange, 200, "\u0000\u0001{[<garbage");
+  private Answer handle(Request request) throws InterruptedException {
+    CountDownLatch recovered = recovered();
+    Optional<Fault> fault = count(request);
+    if (fault.isPresent() && fault.get() != Fault.UNAUTHORIZED) {
+      return switch (fault.get()) {
+        case HANG -> {
+          recovered.await();
+          yield answer(503, "");
         }
-        return;
-      }
-      if (path.equals(TOKEN)) {
-        token(exchange);
-      } else {
-        item(exchange, path);
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
+        case FORBIDDEN -> error(403, "Forbidden");
+        case BUSY -> error(503, "Service Unavailable");
+        case GARBAGE, UNAUTHORIZED -> answer(200, "\u0000\u0001{[<garbage");
+      };
     }
+    return request.path().equals(TOKEN) ? token(request) : item(request);
   }
 
   private synchronized CountDownLatch recovered() {
     return unhang;
   }
 
-  private synchronized Optional<Fault> count(HttpExchange exchange, String path) {
+  private synchronized Optional<Fault> count(Request request) {
+    String path = request.path();
     requests.merge(path, 1, Integer::sum);
-    clients.add(exchange.getRemoteAddress());
+    clients.add(request.client());
     String key = faults.containsKey(path) ? path : "";
     Failing failing = faults.get(key);
     if (failing == null || (failing.fault() == Fault.UNAUTHORIZED && path.equals(TOKEN))) {
@@ -326,22 +318,22 @@ public final class FakeImds implements AutoCloseable {
     return Optional.of(failing.fault());
   }
 
-  private void token(HttpExchange exchange) throws IOException {
-    String seconds = exchange.getRequestHeaders().getFirst(TTL);
-    if (!exchange.getRequestMethod().equals("PUT")) {
-      reply(exchange, 405, error(405, "Method Not Allowed"));
-    } else if (exchange.getRequestHeaders().containsKey("X-Forwarded-For")) {
-      reply(exchange, 403, error(403, "Forbidden"));
-    } else if (seconds == null || !seconds.matches("\\d{1,5}") || !inRange(seconds)) {
-      reply(exchange, 400, error(400, "Bad Request"));
-    } else {
-      String token = "AQAEA" + UUID.randomUUID().toString().replace("-", "") + "==";
-      synchronized (this) {
-        tokens.put(token, time.now().plusSeconds(Long.parseLong(seconds)));
-      }
-      exchange.getResponseHeaders().set(TTL, seconds);
-      reply(exchange, 200, token);
+  private Answer token(Request request) {
+    String seconds = request.header(TTL).orElse("");
+    if (!request.method().equals("PUT")) {
+      return error(405, "Method Not Allowed");
     }
+    if (request.header("X-Forwarded-For").isPresent()) {
+      return error(403, "Forbidden");
+    }
+    if (!seconds.matches("\\d{1,5}") || !inRange(seconds)) {
+      return error(400, "Bad Request");
+    }
+    String token = "AQAEA" + UUID.randomUUID().toString().replace("-", "") + "==";
+    synchronized (this) {
+      tokens.put(token, time.now().plusSeconds(Long.parseLong(seconds)));
+    }
+    return answer(200, token).with(TTL, seconds);
   }
 
   private static boolean inRange(String seconds) {
@@ -349,63 +341,54 @@ public final class FakeImds implements AutoCloseable {
     return 1 <= ttl && ttl <= 21_600;
   }
 
-  private void item(HttpExchange exchange, String path) throws IOException {
-    String token = exchange.getRequestHeaders().getFirst(TOKEN_HEADER);
-    Optional<String> body;
-    synchronized (this) {
-      if (token != null || httpTokens == HttpTokens.REQUIRED) {
-        Instant until = token == null ? Instant.MIN : tokens.getOrDefault(token, Instant.MIN);
-        long left =
-            time.now().isBefore(until) ? Duration.between(time.now(), until).toSeconds() : 0;
-        if (left <= 0) {
-          reply(exchange, 401, error(401, "Unauthorized"));
-          return;
-        }
-        exchange.getResponseHeaders().set(TTL, String.valueOf(left));
+  private synchronized Answer item(Request request) {
+    Optional<String> token = request.header(TOKEN_HEADER);
+    long left = 0;
+    if (token.isPresent() || httpTokens == HttpTokens.REQUIRED) {
+      Instant until = token.map(t -> tokens.getOrDefault(t, Instant.MIN)).orElse(Instant.MIN);
+      left = time.now().isBefore(until) ? Duration.between(time.now(), until).toSeconds() : 0;
+      if (left <= 0) {
+        return error(401, "Unauthorized");
       }
-      // A list answers without its slash too, and a single item with one: botocore asks so.
-      body =
-          Stream.of(path, path + "/", path.replaceFirst("/$", ""))
-              .filter(bodies::containsKey)
-              .findFirst()
-              .map(bodies::get);
     }
-    if (!exchange.getRequestMethod().equals("GET")) {
-      reply(exchange, 405, error(405, "Method Not Allowed"));
-    } else if (body.isEmpty()) {
-      reply(exchange, 404, error(404, "Not Found"));
-    } else {
-      reply(exchange, 200, body.get());
+    if (!request.method().equals("GET")) {
+      return error(405, "Method Not Allowed");
     }
+    // A list answers without its slash too, and a single item with one: botocore asks so.
+    String path = request.path();
+    Answer answer =
+        Stream.of(path, path + "/", path.replaceFirst("/$", ""))
+            .filter(bodies::containsKey)
+            .findFirst()
+            .map(found -> answer(200, bodies.get(found)))
+            .orElseGet(() -> error(404, "Not Found"));
+    return token.isPresent() ? answer.with(TTL, String.valueOf(left)) : answer;
   }
 
-  private static String error(int status, String text) {
-    return """
-    <?xml version="1.0" encoding="iso-8859-1"?>
-    <!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN"
-    	"http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">
-    <html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en">
-     <head>
-      <title>%d - %s</title>
-     </head>
-     <body>
-      <h1>%d - %s</h1>
-     </body>
-    </html>
-    """
-        .formatted(status, text, status, text);
+  private Answer answer(int status, String body) {
+    String date = DateTimeFormatter.RFC_1123_DATE_TIME.format(time.now().atOffset(ZoneOffset.UTC));
+    return Answer.of(status, body)
+        .with("Content-Type", body.startsWith("<") ? "text/html" : "text/plain")
+        .with("Date", date)
+        .with("Server", "EC2ws");
   }
 
-  private static void reply(HttpExchange exchange, int status, String body) throws IOException {
-    exchange.getRequestBody().readAllBytes();
-    byte[] bytes = body.getBytes(StandardCharsets.UTF_8);
-    exchange
-        .getResponseHeaders()
-        .set("Content-Type", body.startsWith("<") ? "text/html" : "text/plain");
-    exchange.getResponseHeaders().set("Server", "EC2ws");
-    exchange.sendResponseHeaders(status, bytes.length == 0 ? -1 : bytes.length);
-    if (bytes.length > 0) {
-      exchange.getResponseBody().write(bytes);
-    }
+  private Answer error(int status, String text) {
+    return answer(
+        status,
+        """
+        <?xml version="1.0" encoding="iso-8859-1"?>
+        <!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN"
+        	"http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">
+        <html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en">
+         <head>
+          <title>%d - %s</title>
+         </head>
+         <body>
+          <h1>%d - %s</h1>
+         </body>
+        </html>
+        """
+            .formatted(status, text, status, text));
   }
 }

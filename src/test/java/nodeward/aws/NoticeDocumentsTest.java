@@ -55,7 +55,15 @@ class NoticeDocumentsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"Terminated", "Terminated\n", "Warmed:Terminated"})
+  @ValueSource(
+      strings = {
+        "Terminated",
+        "Terminated\n",
+        "Warmed:Terminated",
+        "Warmed:Hibernated",
+        "Warmed:Running",
+        "Warmed:Stopped"
+      })
   void theEndOfLifeIsANoticeWithoutATime(String body) {
     String state = body.strip();
 
@@ -65,17 +73,9 @@ class NoticeDocumentsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(
-      strings = {
-        "InService",
-        "Detached",
-        "Standby",
-        "Warmed:Hibernated",
-        "Warmed:Running",
-        "Warmed:Stopped"
-      })
+  @ValueSource(strings = {"InService", "Detached", "Standby"})
   void statesInWhichTheInstanceLivesOnAreNoNotice(String body) {
-    assertThat(NoticeDocuments.targetLifecycleState(body)).isEqualTo(Parsed.NOTHING);
+    assertThat(NoticeDocuments.targetLifecycleState(body)).isEqualTo(Parsed.NONE_STANDS);
   }
 
   @ParameterizedTest
@@ -110,7 +110,12 @@ class NoticeDocumentsTest {
     assertThat(NoticeDocuments.scheduledEvents("[" + event("instance-event-1", notBefore) + "]"))
         .isEqualTo(
             Parsed.of(
-                new Notice(Kind.MAINTENANCE, "maintenance:instance-event-1", "system-reboot", at)));
+                new Notice(
+                    Kind.MAINTENANCE,
+                    "maintenance:instance-event-1",
+                    "system-reboot",
+                    at,
+                    "scheduled reboot")));
   }
 
   @ParameterizedTest
@@ -204,7 +209,8 @@ class NoticeDocumentsTest {
         """
             .formatted(description, state);
 
-    assertThat(NoticeDocuments.scheduledEvents(body)).isEqualTo(Parsed.NOTHING);
+    assertThat(NoticeDocuments.scheduledEvents(body))
+        .isEqualTo(Parsed.over("maintenance:instance-event-1"));
   }
 
   @Test
@@ -218,6 +224,24 @@ class NoticeDocumentsTest {
     assertThat(NoticeDocuments.scheduledEvents(body).notices())
         .extracting(Notice::detail)
         .containsExactly("instance-relocation");
+  }
+
+  @Test
+  void readsRecommendations() {
+    assertThat(NoticeDocuments.rebalance("{\"noticeTime\":\"2026-10-27T08:22:00Z\"}"))
+        .isEqualTo(
+            Parsed.of(
+                new Notice(
+                    Kind.REBALANCE, "rebalance:2026-10-27T08:22:00Z", "recommended", Instant.MAX)));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", "null", "[]", "{", "{}", "{\"noticeTime\":\"soon\"}", "<html>"})
+  void malformedRecommendationsAreNoNotice(String body) {
+    Parsed parsed = NoticeDocuments.rebalance(body);
+
+    assertThat(parsed.notices()).isEmpty();
+    assertThat(parsed.malformed()).hasSize(1);
   }
 
   private static String event(String id, String notBefore) {

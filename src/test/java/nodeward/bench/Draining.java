@@ -231,8 +231,7 @@ final class Draining implements Area {
   }
 
   /** Plays the kubelet: each pod is gone one second after it began to end. */
-  private static void endPods(ControlPlane plane, String node, Map<String, Long> since)
-      throws IOException {
+  static void endPods(ControlPlane plane, String node, Map<String, Long> since) throws IOException {
     String path = "/api/v1/namespaces/" + node + "/pods";
     long now = System.nanoTime();
     for (JsonNode pod : plane.get(path + "?resourceVersion=0").path("items")) {
@@ -256,7 +255,7 @@ final class Draining implements Area {
     return node;
   }
 
-  private static void pod(ControlPlane plane, String node, String name) throws IOException {
+  static void pod(ControlPlane plane, String node, String name) throws IOException {
     String pods = "/api/v1/namespaces/" + node + "/pods";
     plane.post(
         pods,

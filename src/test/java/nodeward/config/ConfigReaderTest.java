@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import nodeward.node.Taint;
@@ -106,9 +107,17 @@ class ConfigReaderTest {
         termination:
           enabled: false
           pollInterval: 1s500ms
-          autoScaling: {enabled: false, deadline: 1h30m, hookName: h}
+          pendingInterval: 900ms
+          loadBalancerDelay: 13s
+          cordonOnly: true
+          dryRun: true
+          allowSimulation: true
+          autoScaling: {enabled: false, deadline: 1h30m, hookPrefix: h, abandon: true}
           spot: {enabled: false, reserve: 11s}
-          maintenance: {enabled: false, lead: 12m}
+          maintenance: {enabled: false, lead: 12m, atOnce: [], uncordonAfterReboot: false}
+          rebalance: {action: cordon, hold: 14m, maxShare: 0.2}
+          shutdown: {enabled: false, deadline: 16s, inhibit: false}
+          webhook: {url: "https://a/b", proxy: "http://c:1", headers: ["D: e"], template: f}
         admin: {listen: "127.0.0.2:0", metricsListen: "0.0.0.0:9822"}
         control: {socket: /s}
         state: {directory: /d}
@@ -123,8 +132,43 @@ class ConfigReaderTest {
     assertThat(c.admin().metricsListen()).contains(Address.parse("0.0.0.0:9822"));
     assertThat(c.aws().stsEndpoint()).contains(URI.create("http://127.0.0.1:2"));
     Map<String, String> same = flat(c);
+    // They exclude what the file sets.
+    same.keySet()
+        .removeAll(
+            List.of(".termination.autoScaling.hookName", ".termination.autoScaling.hookMetadata"));
     same.entrySet().retainAll(flat(ConfigReader.defaults()).entrySet());
     assertThat(same).as("keys that the file did not change").isEmpty();
+  }
+
+  @Test
+  void aSecretIsInNoPrintAndNoText() throws Exception {
+    Config c =
+        read(
+            "termination: {webhook: {url: \"https://hooks/T0/secret\", headers: [\"A: secret\"]}}");
+
+    assertThat(ConfigPrinter.yaml(c)).contains("url: \"***\"").doesNotContain("secret");
+    assertThat(ConfigPrinter.changes(c, ConfigReader.defaults())).doesNotContain("secret");
+    assertThat(c.toString()).doesNotContain("secret");
+    assertThat(c.termination().webhook().url().orElseThrow().value())
+        .isEqualTo("https://hooks/T0/secret");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "{autoScaling: {hookName: a, hookPrefix: b}}",
+        "{rebalance: {maxShare: 0}}",
+        "{rebalance: {action: maybe}}",
+        "{webhook: {url: hooks.example.org/secret}}",
+        "{webhook: {headers: [secret]}}",
+        "{loadBalancerDelay: -1s}",
+        "{maintenance: {lead: 0s}}"
+      })
+  void whatMakesNoSenseIsToldWithoutItsSecrets(String termination) {
+    assertThatThrownBy(() -> read("termination: " + termination))
+        .isInstanceOf(ConfigException.class)
+        .hasMessageContaining("termination")
+        .hasMessageNotContaining("secret");
   }
 
   @Test

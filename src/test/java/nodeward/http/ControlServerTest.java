@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
+import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -29,7 +30,9 @@ class ControlServerTest {
   @BeforeEach
   void start() throws IOException {
     socket = dir.resolve("run/control.sock");
-    server = new ControlServer(socket, new AdminServerTest.Source());
+    server =
+        new ControlServer(
+            socket, new AdminServerTest.Source(), Map.of("/order", ControlServerTest::order));
     server.start();
   }
 
@@ -42,6 +45,23 @@ class ControlServerTest {
   void theStatusIsHadOverTheSocket() throws IOException {
     assertThat(new ControlClient(socket).get("/status"))
         .isEqualTo(AdminServerTest.Source.JSON + "\n");
+  }
+
+  private static String order(Map<String, String> parameters) {
+    return switch (parameters.getOrDefault("for", "")) {
+      case "green tea" -> "taken";
+      case "coffee" -> throw new IllegalStateException("there is none");
+      default -> throw new IllegalArgumentException("for what?");
+    };
+  }
+
+  @Test
+  void ordersAreTakenWithTheirParameters() throws IOException {
+    var client = new ControlClient(socket);
+
+    assertThat(client.post("/order", Map.of("for", "green tea"))).isEqualTo("taken\n");
+    assertThatThrownBy(() -> client.post("/order", Map.of("for", "coffee")))
+        .hasMessage("there is none");
   }
 
   @Test
@@ -69,6 +89,9 @@ class ControlServerTest {
         "GET /explain/shop/%41 HTTP/1.1|404",
         "POST /explain/shop/cart HTTP/1.1|405",
         "POST /status HTTP/1.1|405",
+        "GET /order?for=tea HTTP/1.1|405",
+        "POST /order HTTP/1.1|400",
+        "POST /order?for=coffee HTTP/1.1|409",
         "GET /status|400",
         "nonsense|400",
         "GET /status SMTP/1.1|400",
@@ -93,7 +116,9 @@ class ControlServerTest {
 
   @Test
   void aSecondAgentIsRefusedButALeftOverSocketIsNot() throws IOException {
-    var second = new ControlServer(socket, new AdminServerTest.Source());
+    var second =
+        new ControlServer(
+            socket, new AdminServerTest.Source(), Map.of("/order", ControlServerTest::order));
     assertThatThrownBy(second::start).hasMessageContaining("another agent answers");
 
     server.close();

@@ -322,6 +322,28 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
     return with(p, p.phase(), p.readySince(), p.deletion(), all);
   }
 
+  /** The same pod with a claim of this name. */
+  public static Pod withClaim(Pod p, String claim) {
+    return new Pod(
+        p.namespace(),
+        p.name(),
+        p.uid(),
+        p.nodeName(),
+        p.phase(),
+        p.addresses(),
+        p.hostNetwork(),
+        p.readySince(),
+        p.deletion(),
+        p.grace(),
+        p.priority(),
+        p.emptyDir(),
+        p.serviceAccount(),
+        p.owners(),
+        p.labels(),
+        p.annotations(),
+        new Pod.Volumes(List.of(claim), List.of()));
+  }
+
   /** The same pod under another UID and owner. */
   public static Pod owned(Pod p, String uid, Owner owner) {
     return new Pod(

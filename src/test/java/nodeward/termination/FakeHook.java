@@ -57,8 +57,8 @@ final class FakeHook implements LifecycleHook {
   }
 
   @Override
-  public synchronized Answer complete(Hook hook) throws IOException {
-    calls.add("complete");
+  public synchronized Answer complete(Hook hook, Result result) throws IOException {
+    calls.add(result == Result.CONTINUE ? "complete" : "abandon");
     mayFail();
     Answer answer = answer();
     if (answer instanceof Answer.Done) {

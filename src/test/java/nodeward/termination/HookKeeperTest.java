@@ -11,10 +11,12 @@ import java.util.Optional;
 import nodeward.component.FakeTime;
 import nodeward.component.Loop;
 import nodeward.termination.LifecycleHook.Hook;
+import nodeward.termination.LifecycleHook.Result;
 import nodeward.termination.LifecycleHook.Standing;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 final class HookKeeperTest {
   private static final Duration POLL = Duration.ofSeconds(5);
@@ -69,20 +71,86 @@ final class HookKeeperTest {
     keeper.keep(Optional.empty());
     pass();
 
-    keeper.complete();
+    keeper.complete(Result.CONTINUE);
     assertThat(pass()).isEqualTo(Loop.UNTIL_WOKEN);
     time.advance(Duration.ofHours(1));
     pass();
 
     assertThat(hook.calls()).containsExactly("standing", "heartbeat", "complete");
     assertThat(told).last().isEqualTo(new Event.Detached("completed drain of group workers"));
-    assertThat(told).hasSize(2);
+    assertThat(told).filteredOn(e -> e instanceof Event.Detached).hasSize(1);
+  }
+
+  @Test
+  void tellsOnceThatTheLoadBalancersAreDone() throws Exception {
+    keeper.keep(Optional.empty());
+    pass();
+    assertThat(told).doesNotContain(new Event.OutOfBalancers());
+
+    hook.lifecycleState("Terminating:Wait");
+    pass();
+    pass();
+
+    assertThat(told).filteredOn(e -> e instanceof Event.OutOfBalancers).hasSize(1);
+  }
+
+  @Test
+  void beatsNoLongerThanTheGlobalTimeout() throws Exception {
+    hook.lifecycleState("Terminating:Wait");
+    keeper.keep(Optional.empty());
+    pass();
+    time.advance(FakeHook.HOOK.globalTimeout().minusSeconds(1));
+    pass();
+    assertThat(hook.count("heartbeat")).isEqualTo(2);
+
+    time.advance(Duration.ofSeconds(1));
+    assertThat(pass()).isEqualTo(Loop.UNTIL_WOKEN);
+    assertThat(keeper.standing()).isEqualTo("the global timeout of drain is over");
+    keeper.complete(Result.CONTINUE);
+    pass();
+
+    assertThat(hook.count("heartbeat")).isEqualTo(2);
+    assertThat(told).last().isInstanceOf(Event.Detached.class);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "Terminating:Proceed",
+        "Warmed:Terminating:Proceed",
+        "Terminated",
+        "Terminating:Retained",
+        "Warmed:Pending",
+        "Warmed:Stopped"
+      })
+  void anInstanceThatItsGroupHoldsNoMoreIsDone(String state) throws Exception {
+    hook.lifecycleState(state);
+    keeper.keep(Optional.empty());
+    keeper.complete(Result.CONTINUE);
+
+    pass();
+
+    assertThat(hook.calls()).containsExactly("standing");
+    assertThat(keeper.state()).isEqualTo("over");
+    assertThat(told).last().isInstanceOf(Event.Detached.class);
+  }
+
+  @Test
+  void abandonsWhenToldTo() throws Exception {
+    hook.lifecycleState("Terminating:Wait");
+    keeper.keep(Optional.empty());
+    pass();
+    keeper.complete(Result.ABANDON);
+    pass();
+
+    assertThat(hook.calls()).last().isEqualTo("abandon");
+    assertThat(told).last().isEqualTo(new Event.Detached("abandoned drain of group workers"));
   }
 
   @Test
   void aDrainThatIsDoneBeforeTheWaitIsCompletedWhenTheWaitBegins() throws Exception {
     keeper.keep(Optional.empty());
-    keeper.complete();
+    keeper.complete(Result.CONTINUE);
     assertThat(pass()).isEqualTo(POLL);
     assertThat(hook.count("complete")).isZero();
 
@@ -100,7 +168,7 @@ final class HookKeeperTest {
     pass();
 
     hook.lifecycleState("Terminating:Proceed");
-    keeper.complete();
+    keeper.complete(Result.CONTINUE);
     pass();
 
     assertThat(told)
@@ -118,7 +186,7 @@ final class HookKeeperTest {
     assertThat(pass()).isEqualTo(Loop.UNTIL_WOKEN);
     assertThat(told).noneMatch(e -> e instanceof Event.Detached);
 
-    keeper.complete();
+    keeper.complete(Result.CONTINUE);
     pass();
     assertThat(told).last().isInstanceOf(Event.Detached.class);
     assertThat(hook.count("complete")).isZero();
@@ -134,7 +202,7 @@ final class HookKeeperTest {
       keeper.keep(Optional.empty());
       pass();
       pass();
-      keeper.complete();
+      keeper.complete(Result.CONTINUE);
       pass();
 
       assertThat(hook.count("standing")).isEqualTo(before + 1);
@@ -152,7 +220,7 @@ final class HookKeeperTest {
     assertThatThrownBy(this::pass).hasMessage("Throttling");
     hook.failWith(Optional.empty());
     pass();
-    keeper.complete();
+    keeper.complete(Result.CONTINUE);
     hook.failWith(Optional.of(new IOException("ResourceContention")));
     assertThatThrownBy(this::pass).hasMessage("ResourceContention");
     assertThat(told).noneMatch(e -> e instanceof Event.Detached);
@@ -170,7 +238,7 @@ final class HookKeeperTest {
     keeper.keep(Optional.of(FakeHook.HOOK));
     assertThatThrownBy(this::pass).hasMessage("AccessDenied");
 
-    keeper.complete();
+    keeper.complete(Result.CONTINUE);
     pass();
 
     assertThat(told).containsExactly(new Event.Detached("completed drain of group workers"));
@@ -184,7 +252,7 @@ final class HookKeeperTest {
     int calls = hook.calls().size();
 
     keeper.leave();
-    keeper.complete();
+    keeper.complete(Result.CONTINUE);
     assertThat(pass()).isEqualTo(Loop.UNTIL_WOKEN);
 
     assertThat(hook.calls()).hasSize(calls);
@@ -200,7 +268,7 @@ final class HookKeeperTest {
 
     hook.lifecycleState("Terminating:Wait");
     keeper.keep(Optional.empty());
-    keeper.complete();
+    keeper.complete(Result.CONTINUE);
     pass();
 
     assertThat(hook.count("complete")).isEqualTo(1);

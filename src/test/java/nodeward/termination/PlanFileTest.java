@@ -25,7 +25,11 @@ final class PlanFileTest {
               new Notice(
                   Notice.Kind.AUTO_SCALING, "autoscaling:Terminated", "Terminated", Instant.MAX),
               new Notice(
-                  Notice.Kind.SPOT, "spot:1", "terminate", Instant.parse("2026-11-21T08:02:00Z"))),
+                  Notice.Kind.SPOT,
+                  "spot:1",
+                  "terminate",
+                  Instant.parse("2026-11-21T08:02:00Z"),
+                  "in words")),
           Instant.parse("2026-11-21T08:00:00.123456789Z"),
           Instant.parse("2026-11-21T08:01:50Z"),
           Cordoner.OTHERS,
@@ -36,10 +40,13 @@ final class PlanFileTest {
   static Stream<State> states() {
     return Stream.of(
         new State.Noticed(PLAN),
-        new State.Cordoned(PLAN),
+        new State.Cordoned(PLAN, Instant.parse("2026-11-21T08:00:30Z")),
         new State.Draining(PLAN, List.of()),
         new State.Detaching(PLAN, List.of()),
         new State.Completed(PLAN, List.of()),
+        new State.Held(PLAN, Instant.MAX),
+        new State.InService(List.of("rebalance:1", "maintenance:2")),
+        new State.Noticed(PLAN.inBoot("boot-7").settled(List.of("rebalance:1"))),
         new State.Returned(PLAN));
   }
 
@@ -65,7 +72,7 @@ final class PlanFileTest {
   @Test
   void replacesTheFileWholeAndLeavesNothingBeside() throws Exception {
     file().write(new State.Noticed(PLAN));
-    file().write(new State.Cordoned(PLAN));
+    file().write(new State.Cordoned(PLAN, Instant.parse("2026-11-21T08:00:30Z")));
 
     try (var files = Files.list(directory.resolve("state"))) {
       assertThat(files).containsExactly(directory.resolve("state/plan.json"));

@@ -12,7 +12,6 @@ import java.util.function.Predicate;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import nodeward.config.Config;
 import nodeward.drain.DrainReport;
 import nodeward.drain.DrainReport.End;
 import nodeward.drain.Left;
@@ -29,7 +28,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 final class TerminationTest {
   private static final Instant NOW = Instant.parse("2026-11-21T08:00:00Z");
   private static final Duration ASG_DEADLINE = Duration.ofMinutes(15);
-  private static final Duration RESERVE = Duration.ofSeconds(10);
+  private static final String BOOT = "boot-1";
   private static final Duration LEAD = Duration.ofMinutes(20);
 
   private static final Notice ASG =
@@ -40,6 +39,10 @@ final class TerminationTest {
       new Notice(Kind.MAINTENANCE, "maintenance:e-1", "system-reboot", NOW.plus(LEAD));
   private static final Notice HAND =
       new Notice(Kind.MANUAL, "manual:1", "requested", NOW.plusSeconds(60));
+  private static final Notice REBALANCE =
+      new Notice(Kind.REBALANCE, "rebalance:1", "recommended", Instant.MAX);
+  private static final Notice SHUTDOWN =
+      new Notice(Kind.SHUTDOWN, "shutdown:boot-1", "requested", NOW.plusSeconds(110));
   private static final Hook HOOK =
       new Hook("group", "hook", Duration.ofMinutes(5), Duration.ofHours(8));
   private static final List<Left> LEFT =
@@ -49,12 +52,14 @@ final class TerminationTest {
   private static final Plan SPOT_PLAN = plan(SPOT, NOW.plusSeconds(110));
   private static final Plan OURS = ASG_PLAN.cordonedBy(Cordoner.NODEWARD);
 
-  private final Termination machine = new Termination(config(true));
+  private static final Predicate<Effect> MARKS = e -> e instanceof Effect.Mark;
+
+  private final Termination machine = machine("maintenance.lead", "20m");
 
   static Stream<Arguments> table() {
     var inService = new State.InService();
     var noticed = new State.Noticed(ASG_PLAN);
-    var cordoned = new State.Cordoned(OURS);
+    var cordoned = new State.Cordoned(OURS, NOW);
     var draining = new State.Draining(OURS, LEFT);
     var detaching = new State.Detaching(OURS, LEFT);
     var completed = new State.Completed(OURS, LEFT);
@@ -144,9 +149,7 @@ final class TerminationTest {
   void aStricterNoticeTightensTheRunningPlanAndRestartsNothing() {
     Step step = machine.next(new State.Draining(OURS, LEFT), seen(ASG, SPOT), NOW);
 
-    Plan tightened =
-        new Plan(
-            List.of(ASG, SPOT), NOW, NOW.plusSeconds(110), Cordoner.NODEWARD, Optional.empty());
+    Plan tightened = OURS.joinedBy(SPOT, NOW.plusSeconds(110));
     assertThat(step.state()).isEqualTo(new State.Draining(tightened, LEFT));
     assertThat(step.effects())
         .containsExactly(
@@ -251,7 +254,14 @@ final class TerminationTest {
 
   @Test
   void noticesOfAKindThatIsOffAreNotActedUpon() {
-    Termination off = new Termination(config(false));
+    Termination off =
+        machine(
+            "spot.enabled",
+            "false",
+            "autoScaling.enabled",
+            "false",
+            "maintenance.enabled",
+            "false");
 
     assertThat(off.next(new State.InService(), seen(ASG, SPOT, REBOOT), NOW).state())
         .isEqualTo(new State.InService());
@@ -264,19 +274,234 @@ final class TerminationTest {
     Step step = machine.next(new State.Noticed(ASG_PLAN), new Event.Tick(), ASG_PLAN.deadline());
 
     assertThat(step.state()).isEqualTo(new State.Detaching(ASG_PLAN, List.of()));
-    assertThat(step.effects()).contains(new Effect.Detach(ASG_PLAN));
+    assertThat(step.effects()).contains(new Effect.Detach(ASG_PLAN, List.of()));
   }
 
   @Test
   void aStoredStateIsResumedWithAllThatIsToBeDoneInIt() {
-    assertThat(machine.resume(new State.Noticed(OURS)).effects()).endsWith(new Effect.Mark(OURS));
-    assertThat(machine.resume(new State.Cordoned(OURS)).effects())
+    assertThat(machine.resume(new State.Noticed(OURS), NOW).effects())
+        .endsWith(new Effect.Mark(OURS));
+    assertThat(machine.resume(new State.Cordoned(OURS, NOW), NOW).effects())
+        .endsWith(new Effect.KeepHook(OURS));
+    assertThat(machine.next(new State.Cordoned(OURS, NOW), new Event.Tick(), NOW).effects())
+        .containsExactly(new Effect.Drain(OURS));
+    assertThat(machine.resume(new State.Draining(OURS, List.of()), NOW).effects())
         .endsWith(new Effect.KeepHook(OURS), new Effect.Drain(OURS));
-    assertThat(machine.resume(new State.Draining(OURS, List.of())).effects())
-        .endsWith(new Effect.KeepHook(OURS), new Effect.Drain(OURS));
-    assertThat(machine.resume(new State.Detaching(OURS, List.of())).effects())
-        .endsWith(new Effect.KeepHook(OURS), new Effect.Detach(OURS));
-    assertThat(machine.resume(new State.Returned(OURS)).effects()).endsWith(new Effect.Undo(OURS));
+    assertThat(machine.resume(new State.Detaching(OURS, List.of()), NOW).effects())
+        .endsWith(new Effect.KeepHook(OURS), new Effect.Detach(OURS, List.of()));
+    assertThat(machine.resume(new State.Returned(OURS), NOW).effects())
+        .endsWith(new Effect.Undo(OURS));
+  }
+
+  @Test
+  void loadBalancersGetTheirDelayButNoMoreThanAThirdOfTheTimeLeft() {
+    Termination slow = machine("loadBalancerDelay", "60s");
+    Event marked = new Event.Marked(Cordoner.NODEWARD);
+
+    State asg = slow.next(new State.Noticed(ASG_PLAN), marked, NOW).state();
+    State spot = slow.next(new State.Noticed(SPOT_PLAN), marked, NOW).state();
+
+    assertThat(asg).isEqualTo(new State.Cordoned(OURS, NOW.plusSeconds(60)));
+    assertThat(((State.Cordoned) spot).drainAt())
+        .isBetween(NOW.plusSeconds(36), NOW.plusSeconds(37));
+    assertThat(slow.next(asg, new Event.Tick(), NOW.plusSeconds(59)).effects()).isEmpty();
+    assertThat(slow.next(asg, new Event.Tick(), NOW.plusSeconds(60)).effects())
+        .containsExactly(new Effect.Drain(OURS));
+  }
+
+  @Test
+  void anInstanceThatIsOutOfItsLoadBalancersIsDrainedAtOnce() {
+    State waiting = new State.Cordoned(OURS, NOW.plusSeconds(60));
+
+    Step step = machine.next(waiting, new Event.OutOfBalancers(), NOW.plusSeconds(5));
+
+    assertThat(step.state()).isEqualTo(new State.Cordoned(OURS, NOW.plusSeconds(5)));
+    assertThat(step.effects()).endsWith(new Effect.Drain(OURS));
+  }
+
+  @Test
+  void anInstanceThatHibernatesIsNotWaitedFor() {
+    Notice hibernate = new Notice(Kind.SPOT, "spot:h", "hibernate", NOW.plusSeconds(120));
+    Plan plan = plan(hibernate, NOW.plusSeconds(110));
+
+    State next =
+        machine("loadBalancerDelay", "60s")
+            .next(new State.Noticed(plan), new Event.Marked(Cordoner.NODEWARD), NOW)
+            .state();
+
+    assertThat(next).isEqualTo(new State.Cordoned(plan.cordonedBy(Cordoner.NODEWARD), NOW));
+  }
+
+  @Test
+  void aRecommendationHoldsTheNodeForATimeAndIsNotFollowedTwice() {
+    Termination holding = machine("rebalance.action", "cordon", "rebalance.hold", "10m");
+
+    Step noticed = holding.next(new State.InService(), seen(REBALANCE), NOW);
+    assertThat(noticed.effects()).endsWith(new Effect.TakePlace()).noneMatch(MARKS);
+    Step placed = holding.next(noticed.state(), new Event.Placed(true), NOW);
+    assertThat(placed.effects()).anyMatch(MARKS);
+    State held = holding.next(placed.state(), new Event.Marked(Cordoner.NODEWARD), NOW).state();
+    assertThat(held).isInstanceOf(State.Held.class);
+    assertThat(holding.next(held, seen(REBALANCE), NOW).effects()).isEmpty();
+    Step over = holding.next(held, new Event.Tick(), NOW.plus(Duration.ofMinutes(10)));
+    assertThat(over.effects()).contains(new Effect.LeavePlace());
+    State back = holding.next(over.state(), new Event.Undone(), NOW).state();
+
+    assertThat(back).isEqualTo(new State.InService(List.of(REBALANCE.id())));
+    assertThat(holding.next(back, seen(REBALANCE), NOW)).isEqualTo(new Step(back, List.of()));
+    assertThat(holding.next(back, seen(), NOW).state()).isEqualTo(new State.InService());
+    assertThat(holding.next(back, seen(REBALANCE, SPOT), NOW).state())
+        .isInstanceOf(State.Noticed.class);
+  }
+
+  @Test
+  void aRecommendationIsLeftAloneWhenTooManyNodesAreHeld() {
+    Termination holding = machine("rebalance.action", "cordon");
+    State noticed = holding.next(new State.InService(), seen(REBALANCE), NOW).state();
+
+    Step full = holding.next(noticed, new Event.Placed(false), NOW);
+
+    assertThat(full.state()).isEqualTo(new State.InService(List.of(REBALANCE.id())));
+    assertThat(full.effects()).noneMatch(MARKS);
+  }
+
+  @Test
+  void aHeldNodeIsDrainedWithTheSamePlanWhenTheSpotNoticeComes() {
+    Termination holding = machine("rebalance.action", "cordon");
+    Plan plan = plan(REBALANCE, Instant.MAX).cordonedBy(Cordoner.NODEWARD);
+    State held = new State.Held(plan, NOW.plusSeconds(600));
+
+    Step step = holding.next(held, seen(REBALANCE, SPOT), NOW);
+
+    assertThat(step.state())
+        .isEqualTo(new State.Cordoned(plan.joinedBy(SPOT, NOW.plusSeconds(110)), NOW));
+    assertThat(step.effects()).contains(new Effect.LeavePlace()).last().matches(MARKS);
+  }
+
+  @Test
+  void aRecommendationIsNoNoticeUnlessConfigured() {
+    assertThat(machine.next(new State.InService(), seen(REBALANCE), NOW).state())
+        .isEqualTo(new State.InService());
+    assertThat(
+            machine("rebalance.action", "drain", "rebalance.hold", "10m")
+                .next(new State.InService(), seen(REBALANCE), NOW)
+                .state()
+                .planned()
+                .map(Plan::deadline))
+        .contains(NOW.plus(Duration.ofMinutes(10)));
+  }
+
+  @Test
+  void cordonOnlyEvictsNothingAndLeavesTheHookAlone() {
+    Termination only = machine("cordonOnly", "true");
+
+    Step step = only.next(new State.Noticed(SPOT_PLAN), new Event.Marked(Cordoner.NODEWARD), NOW);
+
+    assertThat(step.state()).isInstanceOf(State.Held.class);
+    assertThat(only.next(step.state(), new Event.Tick(), NOW.plusSeconds(3_600)).effects())
+        .isEmpty();
+  }
+
+  @Test
+  void aDryRunTellsOnceAndTouchesNothing() {
+    Termination dry = machine("dryRun", "true");
+
+    Step step = dry.next(new State.InService(), seen(SPOT), NOW);
+
+    assertThat(step.state()).isEqualTo(new State.InService(List.of(SPOT.id())));
+    assertThat(step.effects())
+        .containsExactly(new Effect.Announce(SPOT), new Effect.Store(step.state()));
+    assertThat(dry.next(step.state(), seen(SPOT), NOW).effects()).isEmpty();
+  }
+
+  @Test
+  void maintenanceThatCannotWaitIsActedUponAtOnceWithItsOwnTimeAsDeadline() {
+    Instant far = NOW.plus(Duration.ofDays(14));
+    Notice retirement = new Notice(Kind.MAINTENANCE, "m1", "instance-retirement", far);
+    Notice degraded =
+        new Notice(
+            Kind.MAINTENANCE, "m2", "system-reboot", far, "The instance is on degraded hardware");
+
+    for (Notice notice : List.of(retirement, degraded)) {
+      assertThat(machine.next(new State.InService(), seen(notice), NOW).state())
+          .isEqualTo(new State.Noticed(plan(notice, far)));
+    }
+  }
+
+  @Test
+  void aNoticeThatIsFoundLateStillGetsAFewSeconds() {
+    Notice late = new Notice(Kind.SPOT, "spot", "terminate", NOW.minusSeconds(3));
+
+    Step step = machine.next(new State.InService(), seen(late), NOW);
+
+    assertThat(step.state()).isEqualTo(new State.Noticed(plan(late, NOW.plusSeconds(5))));
+    assertThat(step.effects()).anyMatch(MARKS);
+  }
+
+  @Test
+  void aSpotTimeFarAheadIsAClockThatIsWrong() {
+    Notice far = new Notice(Kind.SPOT, "spot", "terminate", NOW.plusSeconds(720));
+
+    assertThat(machine.next(new State.InService(), seen(far), NOW).state())
+        .isEqualTo(new State.Noticed(plan(far, NOW.plusSeconds(110))));
+  }
+
+  @Test
+  void theHooksGlobalTimeoutTightensTheDeadline() {
+    Termination patient = machine("autoScaling.deadline", "2h");
+    Plan plan = plan(ASG, NOW.plus(Duration.ofHours(2)));
+    var brief = new Hook("group", "hook", Duration.ofSeconds(30), Duration.ofMinutes(50));
+
+    State next =
+        patient.next(new State.Draining(plan, List.of()), new Event.Hooked(brief), NOW).state();
+
+    assertThat(next.planned().map(Plan::deadline))
+        .contains(NOW.plus(Duration.ofMinutes(50)).minusSeconds(30));
+  }
+
+  @Test
+  void aRebootThatWasAnnouncedEndsThePlanThoughTheEventIsStillListed() {
+    Plan plan = plan(REBOOT, REBOOT.at()).cordonedBy(Cordoner.NODEWARD).inBoot("boot-0");
+    Instant after = REBOOT.at().plusSeconds(90);
+
+    Step step = machine.resume(new State.Completed(plan, List.of()), after);
+    assertThat(step.state()).isInstanceOf(State.Returned.class);
+    assertThat(step.effects()).anyMatch(e -> e instanceof Effect.Undo);
+    State back = machine.next(step.state(), new Event.Undone(), after).state();
+
+    assertThat(back).isEqualTo(new State.InService(List.of(REBOOT.id())));
+    assertThat(machine.next(back, seen(REBOOT), after).effects()).isEmpty();
+  }
+
+  @Test
+  void aBootBeforeTheTimeOfTheEventIsNotTheRebootOfIt() {
+    Plan plan = plan(REBOOT, REBOOT.at()).cordonedBy(Cordoner.NODEWARD).inBoot("boot-0");
+
+    Step step = machine.resume(new State.Draining(plan, LEFT), NOW);
+
+    assertThat(step.state()).isEqualTo(new State.Noticed(plan.inBoot(BOOT)));
+  }
+
+  @Test
+  void aShutdownIsOverWithTheNextBootAndOtherNoticesAreNot() {
+    Plan plan = plan(SHUTDOWN, SHUTDOWN.at()).cordonedBy(Cordoner.NODEWARD).inBoot("boot-0");
+
+    assertThat(machine.resume(new State.Completed(plan, List.of()), NOW).state())
+        .isInstanceOf(State.Returned.class);
+    Step both = machine.resume(new State.Completed(plan.joinedBy(ASG, NOW), List.of()), NOW);
+    assertThat(both.state().planned().orElseThrow().notices()).containsExactly(ASG);
+    assertThat(both.effects()).anyMatch(MARKS);
+  }
+
+  @Test
+  void theCordonStaysAfterTheRebootWhereItIsConfiguredSo() {
+    Plan plan = plan(REBOOT, REBOOT.at()).cordonedBy(Cordoner.NODEWARD).inBoot("boot-0");
+
+    Step step =
+        machine("maintenance.uncordonAfterReboot", "false")
+            .resume(new State.Completed(plan, List.of()), REBOOT.at());
+
+    assertThat(step.state().planned().map(Plan::cordoner)).contains(Cordoner.OTHERS);
   }
 
   @Test
@@ -299,6 +524,10 @@ final class TerminationTest {
   void holdsItsPromisesWhateverTheOrderOfEvents() {
     for (long seed = 0; seed < 1_000; seed++) {
       var random = new Random(seed);
+      Termination machine =
+          seed % 2 == 0
+              ? machine("rebalance.action", "cordon", "loadBalancerDelay", "20s")
+              : machine("rebalance.action", "drain");
       State state = new State.InService();
       Instant now = NOW;
       for (int i = 0; i < 40; i++) {
@@ -319,7 +548,7 @@ final class TerminationTest {
     Optional<Plan> old = before.planned();
     Optional<Plan> plan = after.planned();
     boolean same = old.isPresent() && plan.isPresent() && !(after instanceof State.Noticed);
-    if (same) {
+    if (same && !(before instanceof State.Returned)) {
       assertThat(plan.get().deadline()).as(what).isBeforeOrEqualTo(old.get().deadline());
       assertThat(plan.get().notices()).as(what).containsAll(old.get().notices());
       assertThat(plan.get().since()).as(what).isEqualTo(old.get().since());
@@ -338,8 +567,10 @@ final class TerminationTest {
             e instanceof Effect.Mark
                 || e instanceof Effect.Drain
                 || e instanceof Effect.Detach
+                || e instanceof Effect.TakePlace
                 || e instanceof Effect.Undo;
-    if (effects.stream().anyMatch(acts)) {
+    boolean led = !after.word().equals(before.word());
+    if (led && effects.stream().anyMatch(acts)) {
       assertThat(store).as(what).isBetween(0, first(effects, acts) - 1);
     }
     if (effects.stream().anyMatch(e -> e instanceof Effect.Drain)) {
@@ -351,9 +582,12 @@ final class TerminationTest {
     if (after instanceof State.Completed && !(before instanceof State.Completed)) {
       assertThat(before).as(what).isInstanceOf(State.Detaching.class);
     }
-    if (after instanceof State.InService && !(before instanceof State.InService)) {
-      assertThat(before).as(what).isInstanceOf(State.Returned.class);
-      assertThat(effects).as(what).endsWith(new Effect.Forget());
+    if (after instanceof State.InService(List<String> settled)
+        && !(before instanceof State.InService)) {
+      assertThat(before).as(what).isInstanceOfAny(State.Returned.class, State.Noticed.class);
+      assertThat(effects)
+          .as(what)
+          .endsWith(settled.isEmpty() ? new Effect.Forget() : new Effect.Store(after));
     }
   }
 
@@ -365,7 +599,7 @@ final class TerminationTest {
   }
 
   private static Event anyEvent(Random random, Instant now) {
-    return switch (random.nextInt(14)) {
+    return switch (random.nextInt(16)) {
       case 0, 1, 2 -> new Event.Seen(some(random));
       case 3 -> new Event.Requested(HAND);
       case 4, 5 -> new Event.Marked(Cordoner.values()[random.nextInt(3)]);
@@ -374,12 +608,14 @@ final class TerminationTest {
       case 10 -> new Event.Hooked(HOOK);
       case 11 -> new Event.Detached("completed");
       case 12 -> random.nextBoolean() ? new Event.Undone() : new Event.Found(OURS, some(random));
+      case 13 -> new Event.Placed(random.nextBoolean());
+      case 14 -> new Event.OutOfBalancers();
       default -> new Event.Tick();
     };
   }
 
   private static List<Notice> some(Random random) {
-    var some = new ArrayList<>(List.of(ASG, SPOT, REBOOT, HAND));
+    var some = new ArrayList<>(List.of(ASG, SPOT, REBOOT, HAND, REBALANCE, SHUTDOWN));
     some.removeIf(_ -> random.nextBoolean());
     return some;
   }
@@ -387,7 +623,7 @@ final class TerminationTest {
   private static List<State> states(Plan plan) {
     return List.of(
         new State.Noticed(plan),
-        new State.Cordoned(plan),
+        new State.Cordoned(plan, NOW),
         new State.Draining(plan, LEFT),
         new State.Detaching(plan, LEFT),
         new State.Completed(plan, LEFT));
@@ -398,19 +634,15 @@ final class TerminationTest {
   }
 
   private static Plan plan(Notice notice, Instant deadline) {
-    return new Plan(List.of(notice), NOW, deadline, Cordoner.UNKNOWN, Optional.empty());
+    return new Plan(
+        List.of(notice), NOW, deadline, Cordoner.UNKNOWN, Optional.empty(), BOOT, List.of());
   }
 
   private static DrainReport report(End end, List<Left> left) {
     return new DrainReport(end, List.of(), left, Duration.ofSeconds(3));
   }
 
-  private static Config.Termination config(boolean enabled) {
-    return new Config.Termination(
-        true,
-        Duration.ofSeconds(5),
-        new Config.Termination.AutoScaling(enabled, ASG_DEADLINE, ""),
-        new Config.Termination.Spot(enabled, RESERVE),
-        new Config.Termination.Maintenance(enabled, LEAD));
+  private static Termination machine(String... keysAndValues) {
+    return new Termination(new Policy(Configured.termination(keysAndValues)), BOOT);
   }
 }

@@ -11,6 +11,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import nodeward.component.FakeTime;
 import nodeward.component.Time;
@@ -49,6 +50,10 @@ final class TerminationWatchTest {
 
   private volatile List<Notice> standing = List.of();
   private volatile boolean metadataAway;
+  private volatile String boot = "boot-1";
+  private volatile String instanceId = "i-0123456789abcdef0";
+  private final List<Notifier.Message> messages = new CopyOnWriteArrayList<>();
+  private final FakePlaces places = new FakePlaces();
   private List<String> forceFor = List.of();
   private CollectorRegistry registry = new CollectorRegistry();
   private TerminationWatch watch;
@@ -77,8 +82,8 @@ final class TerminationWatchTest {
     assertThat(marked.taints())
         .extracting(Taint::toString)
         .containsExactly("theirs:NoExecute", "nodeward.dev/terminating=autoscaling:NoSchedule");
-    assertThat(marked.labels()).containsEntry(TerminationWatch.EXCLUDE, "nodeward");
-    assertThat(marked.annotation(TerminationWatch.ANNOTATION).orElseThrow())
+    assertThat(marked.labels()).containsEntry(Marks.EXCLUDE, "nodeward");
+    assertThat(marked.annotation(Marks.ANNOTATION).orElseThrow())
         .contains("\"cordonedBy\":\"nodeward\"");
     assertThat(changes()).isEqualTo(1);
 
@@ -175,7 +180,8 @@ final class TerminationWatchTest {
     standing = List.of();
 
     watch = agent(time, Duration.ofSeconds(5));
-    watch.resume();
+    pass();
+    watch.poll(time.now());
     pass();
     assertThat(watch.state()).isInstanceOf(State.Draining.class);
     pollAndPass();
@@ -252,7 +258,7 @@ final class TerminationWatchTest {
 
   @Test
   void whatOthersHadDoneBeforeIsRememberedAndLeft() throws Exception {
-    node.edit(n -> n.cordoned().withLabel(TerminationWatch.EXCLUDE, "theirs"));
+    node.edit(n -> n.cordoned().withLabel(Marks.EXCLUDE, "theirs"));
     standing = List.of(ASG);
     pollAndPass();
     assertThat(plan().cordoner()).isEqualTo(Cordoner.OTHERS);
@@ -265,8 +271,8 @@ final class TerminationWatchTest {
 
     NodeView after = node.current().orElseThrow();
     assertThat(after.unschedulable()).isTrue();
-    assertThat(after.labels()).containsEntry(TerminationWatch.EXCLUDE, "theirs");
-    assertThat(after.hasTaint(TerminationWatch.TAINT)).isFalse();
+    assertThat(after.labels()).containsEntry(Marks.EXCLUDE, "theirs");
+    assertThat(after.hasTaint(Marks.TAINT)).isFalse();
     assertThat(after.annotations()).isEmpty();
   }
 
@@ -292,7 +298,7 @@ final class TerminationWatchTest {
     standing = List.of(ASG, new Notice(Kind.SPOT, "spot:1", "terminate", gone));
     pollAndPass();
     assertThat(plan().deadline()).isEqualTo(gone.minusSeconds(10));
-    assertThat(node.current().orElseThrow().annotation(TerminationWatch.ANNOTATION).orElseThrow())
+    assertThat(node.current().orElseThrow().annotation(Marks.ANNOTATION).orElseThrow())
         .contains("spot:1");
     assertThat(watch.state()).isInstanceOf(State.Draining.class);
 
@@ -345,6 +351,7 @@ final class TerminationWatchTest {
   void anApiServerThatIsAwayForAWhileIsWaitedFor() throws Exception {
     node.failWith(Optional.of(new IOException("connection refused")));
     standing = List.of(ASG);
+    pass();
     watch.poll(time.now());
     assertThatThrownBy(this::pass).hasMessage("connection refused");
     assertThat(watch.state()).isInstanceOf(State.Noticed.class);
@@ -363,6 +370,7 @@ final class TerminationWatchTest {
     node.failWith(Optional.of(new IOException("connection refused")));
     hook.lifecycleState("Terminating:Wait");
     standing = List.of(ASG);
+    pass();
     watch.poll(time.now());
     assertThatThrownBy(this::pass).hasMessage("connection refused");
     hookPass();
@@ -402,7 +410,7 @@ final class TerminationWatchTest {
   @Test
   void aRequestByHandStandsOverRestartsUntilItIsTakenBack() throws Exception {
     Instant deadline = time.now().plusSeconds(600);
-    watch.request(deadline);
+    watch.request(Kind.MANUAL, deadline);
     pollAndPass();
     assertThat(plan().kind()).isEqualTo(Kind.MANUAL);
     assertThat(plan().deadline()).isEqualTo(deadline);
@@ -418,7 +426,7 @@ final class TerminationWatchTest {
     pollAndPass();
     assertThat(watch.state()).isInstanceOf(State.Completed.class);
 
-    watch.withdraw();
+    watch.withdraw(Kind.MANUAL);
     pollAndPass();
     assertThat(watch.state()).isEqualTo(new State.InService());
     assertThatNodeIsAsItWas();
@@ -479,6 +487,175 @@ final class TerminationWatchTest {
   }
 
   @Test
+  void oneLookWithoutTheNoticeWithdrawsNothing() throws Exception {
+    standing = List.of(ASG);
+    pollAndPass();
+
+    standing = List.of();
+    watch.poll(time.now());
+    watch.poll(time.now());
+    pass();
+    assertThat(watch.state()).isInstanceOf(State.Draining.class);
+    standing = List.of(ASG);
+    watch.poll(time.now());
+    standing = List.of();
+    watch.poll(time.now());
+    pass();
+
+    assertThat(watch.state()).isInstanceOf(State.Draining.class);
+  }
+
+  @Test
+  void ofTwoAgentsOnANodeOneStandsByUntilTheOtherIsGone() throws Exception {
+    pollAndPass();
+    TerminationWatch other = agent(time, Duration.ofSeconds(5));
+    try {
+      standing = List.of(ASG);
+      other.pass(time.now());
+      other.poll(time.now());
+      other.pass(time.now());
+      assertThat(other.status().get("state")).asString().startsWith("standing by");
+      assertThat(changes()).isZero();
+      assertThat(registry.getSampleValue("nodeward_termination_active")).isZero();
+
+      pollAndPass();
+      assertThat(changes()).isEqualTo(1);
+      watch.close();
+      other.pass(time.now());
+      other.poll(time.now());
+      other.pass(time.now());
+
+      assertThat(other.state()).isInstanceOf(State.Draining.class);
+      assertThat(changes()).isEqualTo(1);
+      assertThat(registry.getSampleValue("nodeward_termination_active")).isEqualTo(1);
+    } finally {
+      other.close();
+    }
+  }
+
+  @Test
+  void aNodeThatStandsForAnotherInstanceIsNotTouchedButTheHookIsCompleted() throws Exception {
+    instanceId = "i-0fffffffffffffff0";
+    hook.lifecycleState("Terminating:Wait");
+    standing = List.of(ASG);
+    pass();
+    watch.poll(time.now());
+    assertThatThrownBy(this::pass)
+        .hasMessageContaining("node-1 is instance i-0123456789abcdef0, but this is i-0fff");
+    assertThat(changes()).isZero();
+
+    time.advance(Duration.ofMinutes(15));
+    pass();
+    hookPass();
+    pass();
+
+    assertThat(watch.state()).isInstanceOf(State.Completed.class);
+  }
+
+  @Test
+  void theRebootThatTheNodeWasDrainedForBringsItBack() throws Exception {
+    Notice reboot = new Notice(Kind.MAINTENANCE, "maintenance:1", "system-reboot", time.now());
+    standing = List.of(reboot);
+    pollAndPass();
+    node.remove(web);
+    node.remove(db);
+    until(() -> watch.state() instanceof State.Completed);
+    watch.close();
+
+    boot = "boot-2";
+    time.advance(Duration.ofMinutes(2));
+    watch = agent(time, Duration.ofSeconds(5));
+    pollAndPass();
+
+    assertThat(watch.state()).isEqualTo(new State.InService(List.of("maintenance:1")));
+    assertThatNodeIsAsItWas();
+    standing = List.of();
+    pollAndPass();
+    assertThat(watch.state()).isEqualTo(new State.InService());
+  }
+
+  @Test
+  void aShutdownIsAskedForAndOverWithTheNextBoot() throws Exception {
+    pass();
+    watch.request(Kind.SHUTDOWN, time.now().plusSeconds(110));
+    pollAndPass();
+    assertThat(plan().kind()).isEqualTo(Kind.SHUTDOWN);
+    assertThat(plan().deadline()).isEqualTo(time.now().plusSeconds(110));
+    until(() -> evictions().size() == 2);
+    watch.close();
+
+    boot = "boot-2";
+    watch = agent(time, Duration.ofSeconds(5));
+    pollAndPass();
+
+    assertThatNodeIsAsItWas();
+    standing = List.of();
+    pollAndPass();
+    assertThat(watch.state()).isEqualTo(new State.InService());
+  }
+
+  @Test
+  void aSimulatedNoticeGoesTheRealWayAndBack() throws Exception {
+    pollAndPass();
+    watch.simulate(new Notice(Kind.SPOT, "spot:s", "terminate", time.now().plusSeconds(120)));
+    pollAndPass();
+    assertThat(plan().kind()).isEqualTo(Kind.SPOT);
+    until(() -> evictions().size() == 2);
+
+    watch.endSimulation();
+    watch.poll(time.now());
+    pass();
+
+    assertThat(watch.state()).isEqualTo(new State.InService());
+    assertThatNodeIsAsItWas();
+  }
+
+  @Test
+  void peopleAreToldOfEachStep() throws Exception {
+    hook.lifecycleState("Terminating:Wait");
+    standing = List.of(ASG);
+    pollAndPass();
+    until(() -> evictions().size() == 2);
+    node.remove(web);
+    node.remove(db);
+    until(() -> watch.state() instanceof State.Detaching);
+    hookPass();
+    pass();
+
+    assertThat(messages)
+        .extracting(m -> m.moment().text())
+        .containsExactly("notice", "drained", "completed");
+    assertThat(messages.getFirst())
+        .isEqualTo(
+            new Notifier.Message(
+                Notifier.Moment.NOTICE,
+                "node-1",
+                ASG,
+                Instant.parse("2026-11-21T08:15:00Z"),
+                "",
+                Instant.parse("2026-11-21T08:00:00Z")));
+  }
+
+  @Test
+  void theDeadlineAndTheLastContactAreMetrics() throws Exception {
+    pollAndPass();
+    assertThat(registry.getSampleValue("nodeward_termination_deadline_seconds")).isNaN();
+    standing = List.of(ASG);
+    pollAndPass();
+    time.advance(Duration.ofMinutes(5));
+
+    assertThat(registry.getSampleValue("nodeward_termination_deadline_seconds")).isEqualTo(600);
+    assertThat(registry.getSampleValue("nodeward_termination_contact_timestamp_seconds"))
+        .isEqualTo(Instant.parse("2026-11-21T08:00:00Z").getEpochSecond());
+    assertThat(value("nodeward_termination_hook_state", "state", "none")).isEqualTo(1);
+    hookPass();
+    assertThat(value("nodeward_termination_hook_state", "state", "terminating")).isEqualTo(1);
+    metadataAway = true;
+    assertThatThrownBy(() -> watch.poll(time.now())).isInstanceOf(IOException.class);
+    assertThat(registry.getSampleValue("nodeward_termination_metadata_errors_total")).isEqualTo(1);
+  }
+
+  @Test
   void stoppingAnAgentInServiceTouchesNothing() {
     watch = agent(Time.SYSTEM, Duration.ofMillis(20));
     watch.start();
@@ -495,15 +672,13 @@ final class TerminationWatchTest {
 
   private TerminationWatch agent(Time time, Duration pollInterval) {
     registry = new CollectorRegistry();
+    String interval = pollInterval.toMillis() + "ms";
     return new TerminationWatch(
-        new Config.Termination(
-            true,
-            pollInterval,
-            new Config.Termination.AutoScaling(true, Duration.ofMinutes(15), ""),
-            new Config.Termination.Spot(true, Duration.ofSeconds(10)),
-            new Config.Termination.Maintenance(true, Duration.ofMinutes(15))),
+        Configured.termination("pollInterval", interval, "pendingInterval", interval),
         new Config.State(directory),
-        new TerminationWatch.Ports(node, node, this::read, hook),
+        new TerminationWatch.Ports(
+            node, node, () -> Notices.Reading.of(read()), hook, places, messages::add),
+        new TerminationWatch.Facts(boot, () -> instanceId),
         new Drainer(
             Drainer.Ports.of(node.asPods(), node),
             new Config.Drain(
@@ -538,8 +713,12 @@ final class TerminationWatchTest {
     return standing;
   }
 
+  /** Without a notice it takes a few looks until it is believed. */
   private void pollAndPass() throws Exception {
-    watch.poll(time.now());
+    pass();
+    for (int i = 0; i < NoticeBoard.MISSES; i++) {
+      watch.poll(time.now());
+    }
     pass();
   }
 
@@ -580,7 +759,7 @@ final class TerminationWatchTest {
     NodeView after = node.current().orElseThrow();
     assertThat(after.unschedulable()).isFalse();
     assertThat(after.taints()).extracting(Taint::toString).containsExactly("theirs:NoExecute");
-    assertThat(after.labels()).doesNotContainKey(TerminationWatch.EXCLUDE);
+    assertThat(after.labels()).doesNotContainKey(Marks.EXCLUDE);
     assertThat(after.annotations()).isEmpty();
   }
 

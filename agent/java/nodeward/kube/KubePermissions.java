@@ -1,0 +1,78 @@
+package nodeward.kube;
+
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import nodeward.termination.Permissions;
+
+/** The agent's rights on the API server, by one SelfSubjectAccessReview each. */
+public final class KubePermissions implements Permissions {
+  private static final String PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+
+  /** What a termination asks for; {@code subresource} is empty for most. */
+  private record Right(String verb, String group, String resource, String subresource) {
+    @Override
+    public String toString() {
+      String sub = subresource.isEmpty() ? "" : "/" + subresource;
+      return "%s %s%s%s".formatted(verb, resource, sub, group.isEmpty() ? "" : "." + group);
+    }
+  }
+
+  private static final List<Right> RIGHTS =
+      List.of(
+          new Right("get", "", "nodes", ""),
+          new Right("patch", "", "nodes", ""),
+          new Right("list", "", "pods", ""),
+          new Right("watch", "", "pods", ""),
+          new Right("create", "", "pods", "eviction"),
+          new Right("delete", "", "pods", ""),
+          new Right("list", "storage.k8s.io", "volumeattachments", ""),
+          new Right("create", "", "events", ""));
+
+  private final KubeClient kube;
+
+  public KubePermissions(KubeClient kube) {
+    this.kube = kube;
+  }
+
+  @Override
+  public String name() {
+    return "api";
+  }
+
+  @Override
+  public List<Check> check() {
+    var checks = new ArrayList<Check>();
+    RIGHTS.forEach(right -> checks.add(check(right)));
+    return checks;
+  }
+
+  private Check check(Right right) {
+    ObjectNode body = JsonNodeFactory.instance.objectNode();
+    body.put("apiVersion", "authorization.k8s.io/v1").put("kind", "SelfSubjectAccessReview");
+    ObjectNode attributes = body.putObject("spec").putObject("resourceAttributes");
+    attributes
+        .put("verb", right.verb)
+        .put("group", right.group)
+        .put("resource", right.resource)
+        .put("subresource", right.subresource);
+    try {
+      Answer answer =
+          kube.send("review access to " + right, "POST", PATH, KubeClient.JSON, body.toString());
+      if (!answer.accepted()) {
+        return new Check(right.toString(), Verdict.UNKNOWN, answer.summary());
+      }
+      return answer.json().at("/status/allowed").asBoolean()
+          ? new Check(right.toString(), Verdict.GRANTED, "")
+          : new Check(
+              right.toString(),
+              Verdict.MISSING,
+              "grant \"%s\" to the agent in its ClusterRole, see daemonset/rbac.yaml"
+                  .formatted(right));
+    } catch (IOException e) {
+      return new Check(right.toString(), Verdict.UNKNOWN, String.valueOf(e.getMessage()));
+    }
+  }
+}

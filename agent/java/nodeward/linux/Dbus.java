@@ -1,0 +1,215 @@
+package nodeward.linux;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.function.Consumer;
+
+/**
+ * A connection to D-Bus for one thread: to the system bus, or straight to systemd's own socket,
+ * which root may use when no bus is there any more. Calls block for a few seconds at most; signals
+ * that come meanwhile are handed to a listener. It can take a file descriptor, which the JDK's
+ * sockets cannot, so it has a socket of libc. After a failure it is closed and of no use.
+ */
+final class Dbus implements AutoCloseable {
+  static final Path SYSTEM_BUS = Path.of("/run/dbus/system_bus_socket");
+  static final Path SYSTEMD = Path.of("/run/systemd/private");
+
+  private static final Duration LIMIT = Duration.ofSeconds(5);
+  private static final int HEAD = 16;
+
+  private final int socket;
+  private final Consumer<DbusMessage> signals;
+  private int serial;
+  private int received = -1;
+  // Written by close(), maybe from another thread.
+  private volatile boolean closed;
+
+  private Dbus(int socket, Consumer<DbusMessage> signals) {
+    this.socket = socket;
+    this.signals = signals;
+  }
+
+  /** Says hello, so that others can send signals here. */
+  static Dbus bus(Path path, Consumer<DbusMessage> signals) throws IOException {
+    Dbus bus = connect(path, signals);
+    try {
+      bus.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello");
+      return bus;
+    } catch (IOException e) {
+      bus.close();
+      throw e;
+    }
+  }
+
+  /** A peer that is no bus. */
+  static Dbus peer(Path path) throws IOException {
+    return connect(path, _ -> {});
+  }
+
+  private static Dbus connect(Path path, Consumer<DbusMessage> signals) throws IOException {
+    int socket = LibC.socket(LibC.AF_UNIX, LibC.SOCK_STREAM, 0);
+    Dbus dbus = new Dbus(socket, signals);
+    try {
+      dbus.patience(LIMIT);
+      LibC.connect(socket, SdNotify.address(path.toString()));
+      dbus.authenticate();
+      return dbus;
+    } catch (IOException e) {
+      dbus.close();
+      throw new IOException("dbus: %s: %s".formatted(path, e.getMessage()), e);
+    }
+  }
+
+  /** The specification's "Authentication Protocol", mechanism EXTERNAL. */
+  private void authenticate() throws IOException {
+    Object uid = Files.getAttribute(Path.of("/proc/self"), "unix:uid");
+    String hex = HexFormat.of().formatHex(uid.toString().getBytes(StandardCharsets.US_ASCII));
+    send(("\0AUTH EXTERNAL " + hex + "\r\n").getBytes(StandardCharsets.US_ASCII));
+    expect("OK");
+    send("NEGOTIATE_UNIX_FD\r\n".getBytes(StandardCharsets.US_ASCII));
+    expect("AGREE_UNIX_FD");
+    send("BEGIN\r\n".getBytes(StandardCharsets.US_ASCII));
+  }
+
+  private void expect(String word) throws IOException {
+    var line = new StringBuilder();
+    while (!line.toString().endsWith("\r\n")) {
+      line.append((char) exactly(1)[0]);
+      if (line.length() > 512) {
+        throw new IOException("not D-Bus");
+      }
+    }
+    if (!line.toString().startsWith(word)) {
+      throw new IOException("refused: " + line.toString().strip());
+    }
+  }
+
+  /** Calls and waits for the answer; an answer that is an error is thrown. */
+  DbusMessage call(String destination, String path, String face, String member, Object... body)
+      throws IOException {
+    int number = ++serial;
+    send(DbusMessage.call(number, destination, path, face, member, body).bytes());
+    long end = System.nanoTime() + LIMIT.toNanos();
+    while (System.nanoTime() < end) {
+      DbusMessage got = next();
+      if (got.replyTo() == number && got.type() == DbusMessage.Type.REPLY) {
+        return got;
+      }
+      if (got.replyTo() == number && got.type() == DbusMessage.Type.ERROR) {
+        String why = got.signature().startsWith("s") ? got.text(0) : "";
+        throw new IOException("dbus: %s: %s %s".formatted(member, got.error(), why));
+      }
+    }
+    throw new IOException("dbus: no answer to " + member);
+  }
+
+  /** A property of any type, as the value in its variant. */
+  Object property(String destination, String path, String face, String name) throws IOException {
+    return call(destination, path, "org.freedesktop.DBus.Properties", "Get", face, name).value(0);
+  }
+
+  /** Waits for one message; false when none has come in time. */
+  boolean await(Duration limit) throws IOException {
+    patience(limit);
+    try {
+      next();
+      return true;
+    } catch (LibC.Failure e) {
+      if (e.errno() == LibC.EAGAIN || e.errno() == LibC.EINTR) {
+        return false;
+      }
+      throw e;
+    } finally {
+      if (!closed) {
+        patience(LIMIT);
+      }
+    }
+  }
+
+  /** The descriptor that came with the last answers; the caller closes it. */
+  int takeDescriptor() throws IOException {
+    int descriptor = received;
+    received = -1;
+    if (descriptor < 0) {
+      throw new IOException("dbus: the answer has no file descriptor");
+    }
+    return descriptor;
+  }
+
+  @Override
+  public void close() {
+    if (!closed) {
+      closed = true;
+      LibC.close(socket);
+      if (received >= 0) {
+        LibC.close(received);
+      }
+    }
+  }
+
+  private DbusMessage next() throws IOException {
+    byte[] head = exactly(HEAD);
+    byte[] message = Arrays.copyOf(head, DbusMessage.length(head));
+    byte[] rest = rest(message.length - HEAD);
+    System.arraycopy(rest, 0, message, HEAD, rest.length);
+    DbusMessage got = DbusMessage.read(message);
+    if (got.type() == DbusMessage.Type.SIGNAL) {
+      signals.accept(got);
+    }
+    return got;
+  }
+
+  /** Of a message that has begun: it cannot be waited for anew. */
+  private byte[] rest(int count) throws IOException {
+    try {
+      return exactly(count);
+    } catch (LibC.Failure e) {
+      throw new IOException("dbus: a message broke off", e);
+    }
+  }
+
+  private void send(byte[] bytes) throws IOException {
+    int sent = 0;
+    while (sent < bytes.length) {
+      sent += LibC.sendSome(socket, Arrays.copyOfRange(bytes, sent, bytes.length));
+    }
+  }
+
+  private byte[] exactly(int count) throws IOException {
+    byte[] bytes = new byte[count];
+    int got = 0;
+    while (got < count) {
+      LibC.Received some = some(count - got, got);
+      if (some.descriptor() >= 0) {
+        if (received >= 0) {
+          LibC.close(received);
+        }
+        received = some.descriptor();
+      }
+      if (some.bytes().length == 0) {
+        throw new IOException("dbus: the connection was closed");
+      }
+      System.arraycopy(some.bytes(), 0, bytes, got, some.bytes().length);
+      got += some.bytes().length;
+    }
+    return bytes;
+  }
+
+  private LibC.Received some(int most, int before) throws IOException {
+    try {
+      return LibC.recvmsg(socket, most);
+    } catch (LibC.Failure e) {
+      // Half a message cannot be waited for anew.
+      throw before == 0 ? e : new IOException("dbus: a message broke off", e);
+    }
+  }
+
+  private void patience(Duration limit) throws IOException {
+    LibC.setsockopt(socket, LibC.SOL_SOCKET, LibC.SO_RCVTIMEO, Netlink.timeval(limit));
+  }
+}
