@@ -28,6 +28,7 @@ import nodeward.component.Time;
 import nodeward.condition.ConditionBoard;
 import nodeward.config.Config;
 import nodeward.conntrack.ConntrackWatch;
+import nodeward.conntrack.FlowCount;
 import nodeward.drain.DrainOptions;
 import nodeward.drain.Drainer;
 import nodeward.http.AdminServer;
@@ -110,7 +111,10 @@ public final class Agent implements StatusSource, AutoCloseable {
     parts.addAll(List.of(kube, node, pods, events, board, instance));
     if (config.conntrack().enabled()) {
       var table = new KernelConntrack(config.node().procRoot());
-      parts.add(new ConntrackWatch(config.conntrack(), table, board, registry, time));
+      var uptime = new Procfs(config.node().procRoot()).uptime().orElse(Duration.ofDays(1));
+      var flows = new FlowCount(table, pods, time);
+      parts.add(
+          new ConntrackWatch(config.conntrack(), table, flows, uptime, board, registry, time));
     }
     if (config.runtime().enabled()) {
       var docker = new DockerSocket(config.runtime().dockerSocket());

@@ -149,9 +149,24 @@ public record Config(
     }
   }
 
-  public record Conntrack(boolean enabled, Duration interval, double nearFull, double critical) {
+  public record Conntrack(
+      boolean enabled,
+      Duration interval,
+      double nearFull,
+      double critical,
+      double dropsPerSecond,
+      double insertFailuresPerSecond,
+      Duration holdersInterval,
+      boolean nodeExporterNames) {
     public Conntrack {
       positive("interval", interval);
+      positive("holdersInterval", holdersInterval);
+      if (!(dropsPerSecond > 0)) {
+        throw new IllegalArgumentException("dropsPerSecond must be more than zero");
+      }
+      if (!(insertFailuresPerSecond > 0)) {
+        throw new IllegalArgumentException("insertFailuresPerSecond must be more than zero");
+      }
       if (!(0 < nearFull && nearFull <= critical && critical <= 1)) {
         throw new IllegalArgumentException(
             "nearFull must be more than 0 and at most critical, and critical at most 1");

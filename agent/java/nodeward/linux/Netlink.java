@@ -10,6 +10,8 @@ import java.util.SequencedMap;
 import java.util.TreeMap;
 import java.util.concurrent.ThreadLocalRandom;
 import nodeward.conntrack.ConntrackTable.Stat;
+import nodeward.conntrack.FlowTable;
+import nodeward.conntrack.FlowTaker;
 
 /**
  * One netlink socket to the kernel's netfilter, for the network namespace of this process. Each
@@ -21,33 +23,59 @@ final class Netlink implements AutoCloseable {
   // The kernel hands a dump over in parts of 32 KiB at most.
   private static final int BUFFER = 64 * 1024;
 
-  private final int fd;
+  private final Wire wire;
   private final Duration limit;
   private final ByteBuffer buffer = ByteBuffer.allocateDirect(BUFFER);
   private int sequence = ThreadLocalRandom.current().nextInt();
 
-  private Netlink(int fd, Duration limit) {
-    this.fd = fd;
+  /** What carries the datagrams: a socket, or a test. */
+  interface Wire {
+    void send(byte[] request) throws LibC.Failure;
+
+    /** Receives one datagram, from the buffer's start to its new limit. */
+    void receive(ByteBuffer into) throws LibC.Failure;
+
+    void close();
+  }
+
+  Netlink(Wire wire, Duration limit) {
+    this.wire = wire;
     this.limit = limit;
   }
 
   static Netlink open(Duration limit) throws IOException {
-    var netlink =
-        new Netlink(LibC.socket(LibC.AF_NETLINK, LibC.SOCK_RAW, NETLINK_NETFILTER), limit);
+    int fd = LibC.socket(LibC.AF_NETLINK, LibC.SOCK_RAW, NETLINK_NETFILTER);
     try {
-      LibC.setsockopt(netlink.fd, LibC.SOL_SOCKET, LibC.SO_RCVTIMEO, timeval(limit));
-      LibC.bind(netlink.fd, kernel());
-      return netlink;
+      LibC.setsockopt(fd, LibC.SOL_SOCKET, LibC.SO_RCVTIMEO, timeval(limit));
+      LibC.bind(fd, kernel());
+      return new Netlink(new KernelSocket(fd), limit);
     } catch (IOException e) {
-      netlink.close();
+      LibC.close(fd);
       throw e;
+    }
+  }
+
+  private record KernelSocket(int fd) implements Wire {
+    @Override
+    public void send(byte[] request) throws LibC.Failure {
+      LibC.send(fd, request);
+    }
+
+    @Override
+    public void receive(ByteBuffer into) throws LibC.Failure {
+      LibC.recv(fd, into);
+    }
+
+    @Override
+    public void close() {
+      LibC.close(fd);
     }
   }
 
   /** How full the connection tracking table is. */
   ConntrackNetlink.Size conntrackSize() throws IOException {
     int asked = ++sequence;
-    LibC.send(fd, ConntrackNetlink.sizeRequest(asked));
+    wire.send(ConntrackNetlink.sizeRequest(asked));
     long deadline = System.nanoTime() + limit.toNanos();
     Optional<ConntrackNetlink.Size> size = Optional.empty();
     while (size.isEmpty()) {
@@ -60,7 +88,7 @@ final class Netlink implements AutoCloseable {
   /** The connection tracking counters of each CPU. */
   SequencedMap<Integer, Map<Stat, Long>> conntrackCounters() throws IOException {
     int asked = ++sequence;
-    LibC.send(fd, ConntrackNetlink.countersRequest(asked));
+    wire.send(ConntrackNetlink.countersRequest(asked));
     long deadline = System.nanoTime() + limit.toNanos();
     var cpus = new TreeMap<Integer, Map<Stat, Long>>();
     boolean done = false;
@@ -71,19 +99,41 @@ final class Netlink implements AutoCloseable {
     return cpus;
   }
 
+  /** Hands over every flow of the table; each part of the dump has to come within the limit. */
+  FlowTable.Walk conntrackFlows(FlowTaker taker, Duration most) throws IOException {
+    int asked = ++sequence;
+    wire.send(ConntrackNetlink.flowsRequest(asked));
+    long deadline = System.nanoTime() + most.toNanos();
+    var reader = new FlowReader();
+    var walk = FlowTable.Walk.WHOLE;
+    while (true) {
+      receive(deadline);
+      switch (ConntrackNetlink.flows(buffer, asked, reader, taker)) {
+        case MORE -> {}
+        case TORN -> walk = FlowTable.Walk.TORN;
+        case LAST -> {
+          return walk;
+        }
+        case LAST_TORN -> {
+          return FlowTable.Walk.TORN;
+        }
+      }
+    }
+  }
+
   @Override
   public void close() {
-    LibC.close(fd);
+    wire.close();
   }
 
   /** The next datagram; the socket's time-out bounds one wait, the deadline all of them. */
   private void receive(long deadline) throws IOException {
     while (true) {
       if (System.nanoTime() - deadline > 0) {
-        throw new IOException("netlink: no answer within " + limit.toMillis() + " ms");
+        throw new IOException("netlink: no whole answer in time");
       }
       try {
-        LibC.recv(fd, buffer);
+        wire.receive(buffer);
         return;
       } catch (LibC.Failure e) {
         if (e.errno() != LibC.EINTR) {

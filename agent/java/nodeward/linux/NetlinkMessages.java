@@ -76,6 +76,14 @@ final class NetlinkMessages {
     return Short.toUnsignedInt(bigEndian().getShort(message + HEADER + 2));
   }
 
+  /** Reads the flow that the message is. */
+  void flow(FlowReader into) throws IOException {
+    if (messageEnd - message < HEADER + 4) {
+      throw broken("a netfilter message of %d bytes".formatted(messageEnd - message));
+    }
+    into.read(bytes, message + HEADER + 4, messageEnd);
+  }
+
   /** Takes each attribute behind the nfgenmsg whose payload is one big-endian 32-bit number. */
   void numbers(NumberTaker taker) throws IOException {
     int at = message + HEADER + 4;
@@ -106,11 +114,11 @@ final class NetlinkMessages {
     return bytes.duplicate().order(ByteOrder.BIG_ENDIAN);
   }
 
-  private static int aligned(int length) {
+  static int aligned(int length) {
     return (length + 3) & ~3;
   }
 
-  private static IOException broken(String what) {
+  static IOException broken(String what) {
     return new IOException("netlink answered with a broken message: " + what);
   }
 }
