@@ -6,6 +6,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -29,9 +30,11 @@ import nodeward.condition.ConditionBoard;
 import nodeward.config.Config;
 import nodeward.conntrack.ConntrackWatch;
 import nodeward.conntrack.FlowCount;
+import nodeward.conntrack.TopPage;
 import nodeward.drain.DrainOptions;
 import nodeward.drain.Drainer;
 import nodeward.http.AdminServer;
+import nodeward.http.ControlPage;
 import nodeward.http.ControlServer;
 import nodeward.http.Metrics;
 import nodeward.http.StatusSource;
@@ -109,10 +112,12 @@ public final class Agent implements StatusSource, AutoCloseable {
             config.metadata().baseRoleArn());
 
     parts.addAll(List.of(kube, node, pods, events, board, instance));
+    var pages = new HashMap<String, ControlPage>();
     if (config.conntrack().enabled()) {
       var table = new KernelConntrack(config.node().procRoot());
       var uptime = new Procfs(config.node().procRoot()).uptime().orElse(Duration.ofDays(1));
       var flows = new FlowCount(table, pods, time);
+      pages.put("/conntrack/top", new TopPage(flows)::shown);
       parts.add(
           new ConntrackWatch(config.conntrack(), table, flows, uptime, board, registry, time));
     }
@@ -171,7 +176,7 @@ public final class Agent implements StatusSource, AutoCloseable {
               time));
     }
     parts.add(new AdminServer(config.admin(), metrics, this));
-    parts.add(new ControlServer(config.control().socket(), this));
+    parts.add(new ControlServer(config.control().socket(), this, pages));
     this.pulse =
         new Pulse(
             parts, systemd.watchdog().map(w -> w.dividedBy(2)).orElse(PULSE), systemd::alive, time);

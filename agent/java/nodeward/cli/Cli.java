@@ -33,6 +33,7 @@ public final class Cli {
     COMMANDS.put("drain", DrainCommand::new);
     COMMANDS.put("cordon", CordonCommand::new);
     COMMANDS.put("uncordon", UncordonCommand::new);
+    COMMANDS.put("conntrack", ConntrackCommand::new);
     COMMANDS.put("check-config", CheckConfigCommand::new);
     COMMANDS.put("completion", CompletionCommand::new);
     COMMANDS.put("version", VersionCommand::new);

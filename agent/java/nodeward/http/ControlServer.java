@@ -17,6 +17,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.SequencedMap;
 import java.util.concurrent.Semaphore;
 import nodeward.component.Component;
@@ -38,14 +39,21 @@ public final class ControlServer implements Component {
 
   private final Path socket;
   private final StatusSource source;
+  private final Map<String, ControlPage> pages;
   private final JsonMapper json = JsonMapper.builder().build();
   private final Semaphore places = new Semaphore(CONNECTIONS);
   // Set by start and close, read by the accepting thread and health().
   private volatile @Nullable ServerSocketChannel server;
 
   public ControlServer(Path socket, StatusSource source) {
+    this(socket, source, Map.of());
+  }
+
+  /** Serves more pages than the status, by their paths. */
+  public ControlServer(Path socket, StatusSource source, Map<String, ControlPage> pages) {
     this.socket = socket;
     this.source = source;
+    this.pages = Map.copyOf(pages);
   }
 
   @Override
@@ -154,13 +162,15 @@ public final class ControlServer implements Component {
       String[] request = head.lines().findFirst().orElse("").split(" ", -1);
       if (request.length != 3 || !request[2].startsWith("HTTP/1.")) {
         answer(out, "400 Bad Request", "text/plain", "not an HTTP request\n");
-      } else if (!request[1].equals("/status")) {
-        answer(out, "404 Not Found", "text/plain", "there is no " + request[1] + "\n");
-      } else if (!request[0].equals("GET")) {
-        answer(out, "405 Method Not Allowed", "text/plain", "only GET\n");
       } else {
-        String status = json.writeValueAsString(source.status());
-        answer(out, "200 OK", "application/json", status + "\n");
+        String[] target = request[1].split("\\?", 2);
+        if (!target[0].equals("/status") && !pages.containsKey(target[0])) {
+          answer(out, "404 Not Found", "text/plain", "there is no " + request[1] + "\n");
+        } else if (!request[0].equals("GET")) {
+          answer(out, "405 Method Not Allowed", "text/plain", "only GET\n");
+        } else {
+          page(out, target[0], target.length < 2 ? "" : target[1]);
+        }
       }
     } catch (IOException e) {
       log.debug("control: request failed why=\"{}\"", e.getMessage());
@@ -168,6 +178,32 @@ public final class ControlServer implements Component {
       limit.interrupt();
       places.release();
     }
+  }
+
+  private void page(OutputStream out, String path, String query) throws IOException {
+    Object shown;
+    try {
+      ControlPage page = pages.get(path);
+      shown = page == null ? source.status() : page.shown(parameters(query));
+    } catch (IllegalArgumentException e) {
+      answer(out, "400 Bad Request", "text/plain", e.getMessage() + "\n");
+      return;
+    } catch (IOException e) {
+      answer(out, "503 Service Unavailable", "text/plain", e.getMessage() + "\n");
+      return;
+    }
+    answer(out, "200 OK", "application/json", json.writeValueAsString(shown) + "\n");
+  }
+
+  private static Map<String, String> parameters(String query) {
+    var parameters = new LinkedHashMap<String, String>();
+    for (String pair : query.split("&", -1)) {
+      if (!pair.isEmpty()) {
+        String[] sides = pair.split("=", 2);
+        parameters.put(sides[0], sides.length < 2 ? "" : sides[1]);
+      }
+    }
+    return parameters;
   }
 
   /** The request line and the headers, up to the empty line. */

@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
+import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -29,7 +30,20 @@ class ControlServerTest {
   @BeforeEach
   void start() throws IOException {
     socket = dir.resolve("run/control.sock");
-    server = new ControlServer(socket, new AdminServerTest.Source());
+    server =
+        new ControlServer(
+            socket,
+            new AdminServerTest.Source(),
+            Map.of(
+                "/echo", parameters -> parameters,
+                "/wrong",
+                    _ -> {
+                      throw new IllegalArgumentException("most is not a number");
+                    },
+                "/away",
+                    _ -> {
+                      throw new IOException("netlink: not permitted (EPERM)");
+                    }));
     server.start();
   }
 
@@ -42,6 +56,21 @@ class ControlServerTest {
   void theStatusIsHadOverTheSocket() throws IOException {
     assertThat(new ControlClient(socket).get("/status"))
         .isEqualTo(AdminServerTest.Source.JSON + "\n");
+  }
+
+  @Test
+  void aPageGetsTheParametersOfTheQuery() throws IOException {
+    assertThat(new ControlClient(socket).get("/echo?by=pod&most=3&empty"))
+        .isEqualTo("{\"by\":\"pod\",\"most\":\"3\",\"empty\":\"\"}\n");
+    assertThat(new ControlClient(socket).get("/echo")).isEqualTo("{}\n");
+  }
+
+  @Test
+  void whatAPageCannotShowIsSaid() {
+    assertThatThrownBy(() -> new ControlClient(socket).get("/wrong"))
+        .hasMessage("most is not a number");
+    assertThatThrownBy(() -> new ControlClient(socket).get("/away"))
+        .hasMessage("netlink: not permitted (EPERM)");
   }
 
   @Test
