@@ -45,6 +45,7 @@ import nodeward.kube.KubeEvents;
 import nodeward.kube.KubeEvictions;
 import nodeward.kube.OwnNode;
 import nodeward.kube.OwnPods;
+import nodeward.linux.CriSandboxes;
 import nodeward.linux.CriSocket;
 import nodeward.linux.DockerSocket;
 import nodeward.linux.Iptables;
@@ -53,6 +54,7 @@ import nodeward.linux.NodeProber;
 import nodeward.linux.Procfs;
 import nodeward.linux.SdNotify;
 import nodeward.metadata.MetadataProxy;
+import nodeward.metadata.SessionTags;
 import nodeward.readiness.Boot;
 import nodeward.readiness.GateKeeper;
 import nodeward.readiness.LaunchWatch;
@@ -131,7 +133,11 @@ public final class Agent implements StatusSource, AutoCloseable {
           new MetadataProxy(
               config.metadata(),
               pods,
-              new StsRoleCredentials(aws),
+              new CriSandboxes(config.node().criSocket()),
+              new StsRoleCredentials(
+                  aws,
+                  SessionTags.ofNode(
+                      config.metadata().sessionTags(), config.node().cluster(), name)),
               instance,
               new Iptables(),
               registry,

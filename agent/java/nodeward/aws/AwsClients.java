@@ -51,6 +51,7 @@ public final class AwsClients implements AutoCloseable {
   private final Config.Aws config;
   private final Imds imds;
   private final NodeRole nodeRole;
+  private final AwsClock clock;
   // All below is guarded by this: callers that come together build one client.
   private Optional<Region> region = Optional.empty();
   private Optional<SdkHttpClient> http = Optional.empty();
@@ -62,6 +63,7 @@ public final class AwsClients implements AutoCloseable {
     this.config = config;
     this.imds = imds;
     this.nodeRole = new NodeRole(imds, time);
+    this.clock = new AwsClock(time);
   }
 
   synchronized StsClient sts() throws IOException {
@@ -80,6 +82,20 @@ public final class AwsClients implements AutoCloseable {
     return autoScaling.get();
   }
 
+  /** How far AWS's clock was ahead of the node's at the last answer. */
+  Optional<Duration> clockSkew() {
+    return clock.skew();
+  }
+
+  /** Whether it was the node's own credentials that AWS refused; then they are forgotten. */
+  boolean refusedOurOwn(AwsServiceException e) {
+    boolean stale = STALE.contains(code(e));
+    if (stale) {
+      nodeRole.forget();
+    }
+    return stale;
+  }
+
   /** A failed call as the ports throw it: what was asked, and why it failed, without secrets. */
   IOException failed(String what, SdkException e) {
     if (e instanceof AbortedException || Thread.currentThread().isInterrupted()) {
@@ -89,9 +105,7 @@ public final class AwsClients implements AutoCloseable {
       return interrupted;
     }
     if (e instanceof AwsServiceException refused) {
-      if (STALE.contains(code(refused))) {
-        nodeRole.forget();
-      }
+      refusedOurOwn(refused);
       // The exception is no cause here: its own text is the unfiltered one.
       return new IOException(what + ": " + why(refused));
     }
@@ -139,6 +153,7 @@ public final class AwsClients implements AutoCloseable {
                 o.apiCallAttemptTimeout(config.requestTimeout())
                     .apiCallTimeout(config.requestTimeout().multipliedBy(ATTEMPTS_IN_ALL))
                     .retryStrategy(RetryMode.STANDARD)
+                    .addExecutionInterceptor(clock)
                     .defaultProfileFile(noProfiles()));
   }
 

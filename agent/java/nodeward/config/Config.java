@@ -28,7 +28,7 @@ public record Config(
     State state,
     Log log) {
 
-  public record Node(String name, Path procRoot) {}
+  public record Node(String name, String cluster, Path procRoot, Path criSocket) {}
 
   public record Kubernetes(String kubeconfig, Duration requestTimeout, Duration pingInterval) {
     public Kubernetes {
@@ -126,9 +126,11 @@ public record Config(
       String defaultRole,
       Duration sessionDuration,
       Duration refreshBefore,
-      List<String> interceptInterfaces) {
+      List<String> interceptInterfaces,
+      List<SessionTag> sessionTags) {
     public Metadata {
       interceptInterfaces = List.copyOf(interceptInterfaces);
+      sessionTags = List.copyOf(sessionTags);
       if (!baseRoleArn.isEmpty() && !baseRoleArn.matches("arn:[\\w-]+:iam::\\d{12}:role/.*")) {
         throw new IllegalArgumentException(
             "baseRoleArn \"" + baseRoleArn + "\" is not like arn:aws:iam::123456789012:role/");
@@ -146,6 +148,15 @@ public record Config(
               "interceptInterfaces: \"" + name + "\" is not an interface name like cni0 or eni+");
         }
       }
+    }
+
+    /** What a role session is tagged with. */
+    public enum SessionTag {
+      CLUSTER,
+      NODE,
+      NAMESPACE,
+      POD,
+      SERVICEACCOUNT
     }
   }
 

@@ -96,6 +96,7 @@ public final class KubeDaemonSets implements DaemonSets {
     JsonNode required =
         pod.at("/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution");
     return new Placement(
+        text(pod, "nodeName"),
         map(pod.path("nodeSelector")),
         required.isObject() ? Placement.Affinity.REQUIRED : Placement.Affinity.NONE,
         all(required.path("nodeSelectorTerms")).map(KubeDaemonSets::term).toList(),

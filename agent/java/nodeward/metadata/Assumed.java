@@ -6,4 +6,7 @@ public sealed interface Assumed {
 
   /** The role does not exist or does not trust the node: asking again soon changes nothing. */
   record Denied(String why) implements Assumed {}
+
+  /** There are too many requests, from whichever node of the account: all of them must wait. */
+  record Throttled(String why) implements Assumed {}
 }

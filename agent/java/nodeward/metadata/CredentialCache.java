@@ -47,6 +47,10 @@ final class CredentialCache {
   // SDKs that get less ask again on every call.
   private static final Duration GOOD_LIFE = Duration.ofMinutes(15);
   private static final Duration DENIED_FOR = Duration.ofSeconds(30);
+  private static final Duration DENIED_AGAIN_FOR = Duration.ofSeconds(60);
+  // The Date header has whole seconds and is old by its way here.
+  private static final Duration SKEW_THAT_COUNTS = Duration.ofSeconds(5);
+  private static final Duration SKEW_TO_TELL = Duration.ofSeconds(60);
   // Within it even the most impatient SDK still gets the old ones.
   private static final Duration STALE_WAIT = Duration.ofMillis(300);
 
@@ -80,7 +84,13 @@ final class CredentialCache {
   private final Runnable landed;
   private final ConcurrentHashMap<RoleSession, Entry> entries = new ConcurrentHashMap<>();
   private final AtomicInteger calls = new AtomicInteger();
+  private final CallBudget budget;
+  // Set by each call's thread, read by health(): AWS's clock is ahead by so much.
+  private volatile Duration skew = Duration.ZERO;
   private final Histogram seconds;
+  private final Histogram life;
+  private final Counter joins;
+  private final Gauge skewSeconds;
   private final Counter errors;
   private final Gauge sessions;
 
@@ -95,6 +105,7 @@ final class CredentialCache {
     this.renewBefore = renewBefore;
     this.time = time;
     this.landed = landed;
+    this.budget = new CallBudget(time);
     this.seconds =
         Histogram.build("nodeward_metadata_sts_seconds", "Time that STS took to answer AssumeRole.")
             .buckets(0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -104,7 +115,21 @@ final class CredentialCache {
             .labelNames("kind")
             .register(registry);
     errors.labels("denied");
+    errors.labels("throttled");
     errors.labels("failed");
+    this.life =
+        Histogram.build("nodeward_metadata_life_seconds", "Life left in credentials as served.")
+            .buckets(60, 300, 900, 1500, 1800, 2700, 3600)
+            .register(registry);
+    this.joins =
+        Counter.build(
+                "nodeward_metadata_sts_joins_total", "Requests that waited for another one's call.")
+            .register(registry);
+    this.skewSeconds =
+        Gauge.build(
+                "nodeward_metadata_clock_skew_seconds",
+                "How far AWS's clock was ahead of the node's at the last answer of STS.")
+            .register(registry);
     this.sessions =
         Gauge.build("nodeward_metadata_sessions", "Role sessions that are held or asked for.")
             .register(registry);
@@ -121,13 +146,13 @@ final class CredentialCache {
     Issued issued = entry.issued;
     if (issued != null && now.isBefore(issued.pressingAt)) {
       if (!now.isBefore(issued.renewAt)) {
-        call(entry);
+        call(entry, CallBudget.Kind.PREFETCH);
       }
-      return new Answer.Held(issued.credentials, issued.at);
+      return held(issued, now);
     }
     Duration wait =
         issued != null && now.isBefore(issued.deadAt) ? shorter(limit, STALE_WAIT) : limit;
-    Optional<CompletableFuture<Void>> call = call(entry);
+    Optional<CompletableFuture<Void>> call = call(entry, CallBudget.Kind.REQUEST);
     if (call.isPresent()) {
       try {
         call.get().get(wait.toNanos(), TimeUnit.NANOSECONDS);
@@ -160,8 +185,8 @@ final class CredentialCache {
       if (left.isPositive()) {
         return shorter(wait, left);
       }
-      if (calls.get() < MOST_BACKGROUND_CALLS && call(entry).isEmpty()) {
-        wait = shorter(wait, untilRetry(entry));
+      if (calls.get() < MOST_BACKGROUND_CALLS && call(entry, CallBudget.Kind.PREFETCH).isEmpty()) {
+        wait = shorter(wait, longer(untilRetry(entry), budget.wait(CallBudget.Kind.PREFETCH)));
       }
     }
     return wait;
@@ -180,7 +205,7 @@ final class CredentialCache {
         }
       }
     }
-    return Optional.empty();
+    return skew.abs().compareTo(SKEW_TO_TELL) >= 0 ? Optional.of(told(skew)) : Optional.empty();
   }
 
   private Optional<Entry> entry(RoleSession session) {
@@ -198,8 +223,9 @@ final class CredentialCache {
   private Answer answer(Entry entry) {
     synchronized (entry) {
       Issued issued = entry.issued;
-      if (issued != null && time.now().isBefore(issued.deadAt)) {
-        return new Answer.Held(issued.credentials, issued.at);
+      Instant now = time.now();
+      if (issued != null && now.isBefore(issued.deadAt)) {
+        return held(issued, now);
       }
       return entry.failure != null
           ? entry.failure
@@ -207,30 +233,59 @@ final class CredentialCache {
     }
   }
 
-  /** Joins the call that runs or starts one; empty while it is too early after a failure. */
-  private Optional<CompletableFuture<Void>> call(Entry entry) {
+  private Answer held(Issued issued, Instant now) {
+    life.observe(Duration.between(now, issued.deadAt).plus(LEAST_LIFE).toSeconds());
+    return new Answer.Held(issued.credentials, issued.at);
+  }
+
+  /**
+   * Joins the call that runs or starts one; empty while it is too early after a failure or the
+   * node's budget is used up.
+   */
+  private Optional<CompletableFuture<Void>> call(Entry entry, CallBudget.Kind kind) {
     CompletableFuture<Void> call;
+    Duration wait;
     synchronized (entry) {
       if (entry.call != null) {
+        if (kind == CallBudget.Kind.REQUEST) {
+          joins.inc();
+        }
         return Optional.of(entry.call);
       }
       if (entry.retryAt - time.nanos() > 0) {
         return Optional.empty();
       }
+      Optional<Duration> turn = budget.take(kind);
+      if (turn.isEmpty()) {
+        if (kind == CallBudget.Kind.REQUEST && entry.failure == null) {
+          entry.failure = new Answer.Unavailable("too many calls to STS are waiting on this node");
+        }
+        return Optional.empty();
+      }
+      wait = turn.get();
       call = new CompletableFuture<>();
       entry.call = call;
     }
     calls.incrementAndGet();
-    Thread.ofVirtual().name("assume-role").start(() -> run(entry, call));
+    Thread.ofVirtual().name("assume-role").start(() -> run(entry, call, wait));
     return Optional.of(call);
   }
 
-  private void run(Entry entry, CompletableFuture<Void> call) {
+  private void run(Entry entry, CompletableFuture<Void> call, Duration wait) {
     RoleSession session = entry.session;
     long began = time.nanos();
     try {
-      switch (source.assume(session)) {
+      Thread.sleep(wait);
+      began = time.nanos();
+      Assumed assumed = source.assume(session);
+      source.clockSkew().ifPresent(this::skewed);
+      if (!(assumed instanceof Assumed.Throttled)) {
+        budget.answered();
+      }
+      switch (assumed) {
         case Assumed.Issued(Credentials credentials) -> issued(entry, credentials);
+        case Assumed.Throttled(String why) ->
+            unavailable(entry, "throttled", why, budget.throttled());
         case Assumed.Denied(String why) -> {
           errors.labels("denied").inc();
           log.warn(
@@ -238,13 +293,17 @@ final class CredentialCache {
               session.roleArn(),
               session.sessionName(),
               Refusals.printable(why));
-          failed(entry, new Answer.Denied(why), DENIED_FOR);
+          failed(entry, new Answer.Denied(why), denied(entry) ? DENIED_AGAIN_FOR : DENIED_FOR);
         }
       }
     } catch (IOException e) {
-      unavailable(entry, String.valueOf(e.getMessage()));
+      source.clockSkew().ifPresent(this::skewed);
+      unavailable(entry, "failed", String.valueOf(e.getMessage()), entry.backoff.next());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      unavailable(entry, "failed", "interrupted", entry.backoff.next());
     } catch (RuntimeException e) {
-      unavailable(entry, e.toString());
+      unavailable(entry, "failed", e.toString(), entry.backoff.next());
       log.error(
           "metadata: call to STS broke role={} session={}",
           session.roleArn(),
@@ -263,7 +322,12 @@ final class CredentialCache {
 
   private void issued(Entry entry, Credentials credentials) throws IOException {
     Instant now = time.now();
-    Duration life = Duration.between(now, credentials.expiration());
+    // By this node's clock, whatever it shows.
+    Instant end =
+        skew.abs().compareTo(SKEW_THAT_COUNTS) < 0
+            ? credentials.expiration()
+            : credentials.expiration().minus(skew);
+    Duration life = Duration.between(now, end);
     if (life.compareTo(LEAST_LIFE) <= 0) {
       throw new IOException(
           "STS gave credentials that end at "
@@ -275,12 +339,7 @@ final class CredentialCache {
     Duration before = shorter(renewBefore.plus(jitter()), life.multipliedBy(3).dividedBy(4));
     Duration pressing = shorter(GOOD_LIFE, life.dividedBy(4));
     var issued =
-        new Issued(
-            credentials,
-            now,
-            credentials.expiration().minus(before),
-            credentials.expiration().minus(pressing),
-            credentials.expiration().minus(LEAST_LIFE));
+        new Issued(credentials, now, end.minus(before), end.minus(pressing), end.minus(LEAST_LIFE));
     synchronized (entry) {
       entry.issued = issued;
       entry.failure = null;
@@ -294,9 +353,24 @@ final class CredentialCache {
         credentials.expiration());
   }
 
-  private void unavailable(Entry entry, String why) {
-    errors.labels("failed").inc();
-    Duration pause = entry.backoff.next();
+  private void skewed(Duration measured) {
+    boolean told = skew.abs().compareTo(SKEW_TO_TELL) >= 0;
+    skew = measured;
+    skewSeconds.set(measured.toSeconds());
+    if (!told && measured.abs().compareTo(SKEW_TO_TELL) >= 0) {
+      log.warn("metadata: {}: what is signed by it may be refused", told(measured));
+    } else if (told && measured.abs().compareTo(SKEW_TO_TELL) < 0) {
+      log.info("metadata: this node's clock is right again skew={}s", measured.toSeconds());
+    }
+  }
+
+  private static String told(Duration skew) {
+    return "this node's clock is %d s %s AWS's"
+        .formatted(skew.abs().toSeconds(), skew.isNegative() ? "ahead of" : "behind");
+  }
+
+  private void unavailable(Entry entry, String kind, String why, Duration pause) {
+    errors.labels(kind).inc();
     if (failed(entry, new Answer.Unavailable(why), pause)) {
       log.warn(
           "metadata: no credentials role={} session={} why=\"{}\" retry_in={}ms",
@@ -345,6 +419,10 @@ final class CredentialCache {
   private Duration jitter() {
     long most = renewBefore.dividedBy(6).toNanos();
     return most == 0 ? Duration.ZERO : Duration.ofNanos(ThreadLocalRandom.current().nextLong(most));
+  }
+
+  private static Duration longer(Duration a, Duration b) {
+    return a.compareTo(b) >= 0 ? a : b;
   }
 
   private static Duration shorter(Duration a, Duration b) {

@@ -84,17 +84,19 @@ public final class MetadataProxy implements Component {
   public MetadataProxy(
       Config.Metadata config,
       Pods pods,
+      Sandboxes sandboxes,
       RoleCredentials credentials,
       BaseRole base,
       Firewall firewall,
       CollectorRegistry registry,
       Time time) {
-    this(config, pods, credentials, base, firewall, registry, time, Patience.OF_SDKS);
+    this(config, pods, sandboxes, credentials, base, firewall, registry, time, Patience.OF_SDKS);
   }
 
   MetadataProxy(
       Config.Metadata config,
       Pods pods,
+      Sandboxes sandboxes,
       RoleCredentials credentials,
       BaseRole base,
       Firewall firewall,
@@ -116,7 +118,7 @@ public final class MetadataProxy implements Component {
             time);
     this.cache =
         new CredentialCache(credentials, config.refreshBefore(), time, registry, loop::wake);
-    this.directory = new PodDirectory(pods, loop::wake);
+    this.directory = new PodDirectory(pods, sandboxes, time, registry, loop::wake);
     this.requests =
         Counter.build("nodeward_metadata_requests_total", "Requests of pods, by what came of them.")
             .labelNames("outcome")
@@ -186,6 +188,7 @@ public final class MetadataProxy implements Component {
     status.put("listen", server.map(s -> text(s.getAddress())).orElse("not yet"));
     status.put("interception", interception.map(Interception::toString).orElse("off"));
     status.put("pods", directory.pods().size());
+    status.put("runtime", directory.runtime());
     status.put("sessions", cache.size());
     return status;
   }
@@ -194,6 +197,7 @@ public final class MetadataProxy implements Component {
   @Override
   public void close() {
     loop.close();
+    directory.close();
     Optional<HttpServer> http = server;
     server = Optional.empty();
     http.ifPresent(s -> s.stop(0));
@@ -348,6 +352,8 @@ public final class MetadataProxy implements Component {
     return switch (asker) {
       case Asker.Host host ->
           refused(exchange, from, Refusal.OUTSIDER, "only pods are served, not the host");
+      case Asker.Stranger stranger ->
+          refused(exchange, from, Refusal.OUTSIDER, "only pods of this node are served");
       case Asker.Contested(String pods) -> {
         refusals.tell(
             Refusal.UNKNOWN_POD, from, request(exchange), "several pods have it: " + pods);

@@ -50,7 +50,17 @@ final class RolePolicy {
     if (sessionName.length() < 2) {
       return new PodRole.Malformed(SESSION_NAME + " is shorter than 2 characters");
     }
-    return assigned(role, externalId, validSessionName(sessionName));
+    return tagged(assigned(role, externalId, validSessionName(sessionName)), pod);
+  }
+
+  private PodRole tagged(PodRole role, Pod pod) {
+    if (config.sessionTags().isEmpty() || !(role instanceof PodRole.Assigned assigned)) {
+      return role;
+    }
+    return SessionTags.of(config.sessionTags(), pod)
+        .<PodRole>map(
+            tags -> new PodRole.Assigned(assigned.name(), assigned.session().tagged(tags)))
+        .orElseGet(() -> new PodRole.Undetermined("the pod's service account is not known yet"));
   }
 
   private PodRole assigned(String role, String externalId, String sessionName) {

@@ -6,9 +6,11 @@ import java.util.Map;
 /**
  * On which nodes the pods of a template may run. {@code terms} are those of the required node
  * affinity, any of which is enough; {@code affinity} tells whether there is one at all, since one
- * without terms matches no node.
+ * without terms matches no node. {@code nodeName} is the one node that the template names itself,
+ * empty for any.
  */
 public record Placement(
+    String nodeName,
     Map<String, String> nodeSelector,
     Affinity affinity,
     List<Term> terms,

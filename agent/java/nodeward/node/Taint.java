@@ -9,6 +9,10 @@ import java.util.Set;
 public record Taint(String key, String value, String effect, String timeAdded) {
   private static final Set<String> EFFECTS = Set.of("NoSchedule", "PreferNoSchedule", "NoExecute");
 
+  // Of a qualified name, as the API server has it; a value is like the name.
+  private static final int LONGEST_PREFIX = 253;
+  private static final int LONGEST_NAME = 63;
+
   public Taint {
     if (key.isEmpty()) {
       throw new IllegalArgumentException("taint without a key");
@@ -33,8 +37,19 @@ public record Taint(String key, String value, String effect, String timeAdded) {
         "([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")) {
       throw new IllegalArgumentException("taint \"%s\": \"%s\" is not a key".formatted(text, key));
     }
-    return new Taint(
-        key, equals < 0 ? "" : head.substring(equals + 1), text.substring(colon + 1), "");
+    String value = equals < 0 ? "" : head.substring(equals + 1);
+    int slash = key.indexOf('/');
+    if (slash > LONGEST_PREFIX || key.length() - slash - 1 > LONGEST_NAME) {
+      throw new IllegalArgumentException(
+          "taint \"%s\": a key is no longer than %d letters, before its slash %d"
+              .formatted(text, LONGEST_NAME, LONGEST_PREFIX));
+    }
+    if (value.length() > LONGEST_NAME
+        || !value.matches("([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")) {
+      throw new IllegalArgumentException(
+          "taint \"%s\": \"%s\" is not a value".formatted(text, value));
+    }
+    return new Taint(key, value, text.substring(colon + 1), "");
   }
 
   /** Whether the API server takes both for the same taint. */

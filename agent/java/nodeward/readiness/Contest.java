@@ -10,17 +10,37 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Somebody puts the gate taint back on an open node, and the keeper takes it away again: at once
- * the first time, then no more than each ten seconds. After five rounds an Event names who does it.
- * For the keeper's thread alone.
+ * Somebody undoes what the keeper has done: puts the gate taint back on an open node, or takes it
+ * from a closed one. The keeper does it again: at once the first time, then with pauses. After five
+ * rounds an Event names who it is. For the keeper's thread alone.
  */
 final class Contest {
+  /** What is undone, and the pause between two rounds. */
+  enum Over {
+    /** Workloads are only kept away a little longer meanwhile. */
+    OPEN_NODE("put back", "on the open node", "removed again", Duration.ofSeconds(10)),
+    /** Workloads may come meanwhile. */
+    CLOSED_NODE("taken away", "from the closed node", "put back", Duration.ofSeconds(1));
+
+    private final String done;
+    private final String where;
+    private final String answer;
+    private final Duration spacing;
+
+    Over(String done, String where, String answer, Duration spacing) {
+      this.done = done;
+      this.where = where;
+      this.answer = answer;
+      this.spacing = spacing;
+    }
+  }
+
   private static final Logger log = LoggerFactory.getLogger(Contest.class);
-  private static final Duration SPACING = Duration.ofSeconds(10);
   private static final Duration OVER = Duration.ofMinutes(10);
   private static final int ROUNDS = 5;
   private static final String OURSELVES = "nodeward";
 
+  private final Over over;
   private final Nodes nodes;
   private final NodeEvents events;
   private final Time time;
@@ -29,39 +49,45 @@ final class Contest {
   private boolean waiting;
   private List<String> writers = List.of();
 
-  Contest(Nodes nodes, NodeEvents events, Time time) {
+  Contest(Over over, Nodes nodes, NodeEvents events, Time time) {
+    this.over = over;
     this.nodes = nodes;
     this.events = events;
     this.time = time;
   }
 
-  /** Whether the next removal is due. Who wrote the taint is asked first: afterwards it is us. */
-  boolean mayRemove() throws IOException {
+  /** Whether the next answer is due. Who wrote the taints is asked first: afterwards it is us. */
+  boolean mayAnswer() throws IOException {
     if (rounds > 0 && time.nanos() - last > OVER.toNanos()) {
       rounds = 0;
     }
-    waiting = rounds > 0 && time.nanos() - last < SPACING.toNanos();
+    waiting = rounds > 0 && time.nanos() - last < over.spacing.toNanos();
     if (!waiting && (rounds + 1) % ROUNDS == 0) {
       writers = nodes.taintManagers().stream().filter(name -> !name.equals(OURSELVES)).toList();
     }
     return !waiting;
   }
 
-  void removed() {
+  void answered() {
     rounds++;
     last = time.nanos();
-    log.warn("gate: taint was put back on the open node and is removed again round={}", rounds);
+    log.warn(
+        "gate: taint was {} {} and is {} round={}", over.done, over.where, over.answer, rounds);
     if (rounds % ROUNDS == 0) {
       events.tell(
           NodeEvents.Type.WARNING,
           "NodeGateContested",
-          "The gate taint was put back %d times on the open node, last by %s"
-              .formatted(rounds, writers.isEmpty() ? "somebody unknown" : writers.getFirst()));
+          "The gate taint was %s %d times %s, last by %s"
+              .formatted(
+                  over.done,
+                  rounds,
+                  over.where,
+                  writers.isEmpty() ? "somebody unknown" : writers.getFirst()));
     }
   }
 
-  /** The wait until the next removal is due; {@code otherwise} when none is. */
+  /** The wait until the next answer is due; {@code otherwise} when none is. */
   Duration rest(Duration otherwise) {
-    return waiting ? SPACING.minusNanos(time.nanos() - last).plusMillis(1) : otherwise;
+    return waiting ? over.spacing.minusNanos(time.nanos() - last).plusMillis(1) : otherwise;
   }
 }

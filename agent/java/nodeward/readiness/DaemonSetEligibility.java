@@ -17,9 +17,9 @@ import nodeward.node.Taint;
 
 /**
  * Whether a DaemonSet's pod can run on a node, as the DaemonSet controller and the scheduler judge
- * it: node selector, required node affinity, and the node's taints against the template's
- * tolerations and those that the controller adds. Pure; a judgement holds for the Node as it was
- * seen, and has to be made again when its labels or taints change.
+ * it: the template's own nodeName, node selector, required node affinity, and the node's taints
+ * against the template's tolerations and those that the controller adds. Pure; a judgement holds
+ * for the Node as it was seen, and has to be made again when its labels or taints change.
  */
 sealed interface DaemonSetEligibility {
   /** A pod runs here, or will once the agent has taken its own taints away. */
@@ -30,6 +30,12 @@ sealed interface DaemonSetEligibility {
    * go by themselves, so the pod is to be waited for.
    */
   record Waiting(String why) implements DaemonSetEligibility {}
+
+  /**
+   * A taint that lasts keeps new pods away and evicts none (NoSchedule): a pod that is here stays,
+   * and counts; without one the DaemonSet is not meant for this node.
+   */
+  record Staying(String why) implements DaemonSetEligibility {}
 
   /** The DaemonSet is not meant for this node. {@code why} is in words, for people. */
   record Excluded(String why) implements DaemonSetEligibility {}
@@ -54,19 +60,41 @@ sealed interface DaemonSetEligibility {
       exists("node.kubernetes.io/network-unavailable", "NoSchedule");
 
   /**
-   * Whose taints somebody takes away as soon as the node is fit: the node lifecycle controller, the
-   * cloud's controller, Karpenter, the cluster autoscaler, readiness controllers.
+   * Taints that somebody takes away as soon as the node is fit, or that go with the node: those of
+   * the node lifecycle controller, of the cloud's controller, of Karpenter, the cluster autoscaler
+   * and kube-node-ready, and the one that tells the cluster of a node that is out of service.
    */
+  Set<String> PASSING =
+      Set.of(
+          "node.kubernetes.io/not-ready",
+          "node.kubernetes.io/unreachable",
+          "node.kubernetes.io/network-unavailable",
+          "node.kubernetes.io/disk-pressure",
+          "node.kubernetes.io/memory-pressure",
+          "node.kubernetes.io/pid-pressure",
+          "node.kubernetes.io/unschedulable",
+          "node.kubernetes.io/out-of-service",
+          "node.cloudprovider.kubernetes.io/shutdown",
+          "node.alpha.kubernetes.io/notReady-workload",
+          "karpenter.sh/unregistered",
+          "karpenter.sh/disrupted",
+          "karpenter.sh/disruption",
+          "ToBeDeletedByClusterAutoscaler");
+
+  /** Whose taints all pass, whatever name follows: readiness rules, the autoscaler's, nidhogg's. */
   List<String> PASSING_PREFIXES =
       List.of(
-          "node.kubernetes.io/",
-          "node.cloudprovider.kubernetes.io/",
           "readiness.k8s.io/",
           "startup-taint.cluster-autoscaler.kubernetes.io/",
-          "karpenter.sh/unregistered");
+          "ignore-taint.cluster-autoscaler.kubernetes.io/",
+          "status-taint.cluster-autoscaler.kubernetes.io/",
+          "nidhogg.uswitch.com/");
 
-  /** Cilium's taint, and those of the EBS and EFS drivers, end so. */
-  String PASSING_SUFFIX = "/agent-not-ready";
+  /**
+   * What those who wait for themselves call their taint, each under a prefix of its own: Cilium,
+   * the EBS and EFS drivers, Istio, the cloud's controller, Cluster API.
+   */
+  List<String> PASSING_SUFFIXES = List.of("/agent-not-ready", "/not-ready", "/uninitialized");
 
   /**
    * Judges the placement on the node.
@@ -75,7 +103,10 @@ sealed interface DaemonSetEligibility {
    *     if it did not have them
    */
   static DaemonSetEligibility of(Placement placement, NodeView node, Set<String> ownTaints) {
-    Optional<String> misfit = selectorMisfit(placement, node).or(() -> misfit(placement, node));
+    Optional<String> misfit =
+        nameMisfit(placement, node)
+            .or(() -> selectorMisfit(placement, node))
+            .or(() -> misfit(placement, node));
     if (misfit.isPresent()) {
       return new Excluded(misfit.get());
     }
@@ -84,9 +115,12 @@ sealed interface DaemonSetEligibility {
             .filter(t -> !ownTaints.contains(t.key()) && !t.key().equals(TERMINATING))
             .filter(t -> !tolerates(placement, t))
             .toList();
-    Optional<Taint> lasting = inTheWay.stream().filter(t -> !passes(t)).findFirst();
-    if (lasting.isPresent()) {
-      return new Excluded("it does not tolerate taint " + lasting.get());
+    List<Taint> lasting = inTheWay.stream().filter(t -> !passes(t)).toList();
+    if (!lasting.isEmpty()) {
+      String why = "it does not tolerate taint " + lasting.getFirst();
+      return inTheWay.stream().anyMatch(t -> t.effect().equals("NoExecute"))
+          ? new Excluded(why)
+          : new Staying(why);
     }
     return inTheWay.isEmpty()
         ? new Eligible()
@@ -118,8 +152,15 @@ sealed interface DaemonSetEligibility {
   }
 
   private static boolean passes(Taint taint) {
-    return taint.key().endsWith(PASSING_SUFFIX)
-        || PASSING_PREFIXES.stream().anyMatch(taint.key()::startsWith);
+    return PASSING.contains(taint.key())
+        || PASSING_PREFIXES.stream().anyMatch(taint.key()::startsWith)
+        || PASSING_SUFFIXES.stream().anyMatch(taint.key()::endsWith);
+  }
+
+  private static Optional<String> nameMisfit(Placement placement, NodeView node) {
+    return placement.nodeName().isEmpty() || placement.nodeName().equals(node.name())
+        ? Optional.empty()
+        : Optional.of("its template names node " + placement.nodeName());
   }
 
   private static Optional<String> selectorMisfit(Placement placement, NodeView node) {

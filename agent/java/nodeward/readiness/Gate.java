@@ -26,6 +26,9 @@ final class Gate {
   /** A node that is up for longer and carries neither taint nor mark was there before the agent. */
   static final Duration ADOPT_AFTER = Duration.ofMinutes(10);
 
+  private static final List<String> STRENGTH =
+      List.of("PreferNoSchedule", "NoSchedule", "NoExecute");
+
   /** Where the gate stands. */
   sealed interface State {
     /** Nothing is known yet: the watches have not shown the node. */
@@ -63,6 +66,8 @@ final class Gate {
      * An unverified boot has no taint, or not all of it: kubelet did not register the node with it.
      */
     TAINT_MISSING,
+    /** A closed gate had its taints in this run already, and somebody has taken one away. */
+    TAINT_TAKEN,
     /** An open gate carries a taint of ours, which somebody has put back. */
     TAINT_RETURNED,
     /** A required pod has been away for too long. */
@@ -125,13 +130,19 @@ final class Gate {
     NodeChange change = withTaints(NodeChange.of(node));
     return change.isEmpty()
         ? Verdict.of(state)
-        : new Verdict(state, Cause.TAINT_MISSING, Optional.of(change));
+        : new Verdict(state, Cause.TAINT_MISSING, Optional.of(claimed(change, instanceId, now)));
   }
 
-  /** Closes an open gate again: the taint comes back and the mark goes, in one patch. */
-  Verdict closeAgain(NodeView node, SequencedMap<String, Finding> findings) {
-    NodeChange change = withTaints(NodeChange.of(node)).withoutAnnotation(Mark.ANNOTATION);
+  /** Closes an open gate again: the taint comes back and the mark is void, in one patch. */
+  Verdict closeAgain(
+      NodeView node, SequencedMap<String, Finding> findings, String instanceId, Instant now) {
+    NodeChange change = claimed(withTaints(NodeChange.of(node)), instanceId, now);
     return new Verdict(new State.Closed(held(findings)), Cause.CLOSED_AGAIN, Optional.of(change));
+  }
+
+  /** The taint keys that an earlier configuration called its own on this Node. */
+  static List<String> markedKeys(NodeView node) {
+    return mark(node).map(Mark::keys).orElse(List.of());
   }
 
   /** Whether the annotation is there but cannot be read; such a gate counts as never opened. */
@@ -161,14 +172,32 @@ final class Gate {
   }
 
   /**
+   * With a mark that is of no boot, and so verifies nothing: it only names the keys that the agent
+   * put there, so that they are known as its own under any later configuration.
+   */
+  private NodeChange claimed(NodeChange change, String instanceId, Instant now) {
+    NodeView node = change.seen();
+    List<String> keys =
+        Stream.concat(taints.stream().map(Taint::key), markedKeys(node).stream())
+            .distinct()
+            .toList();
+    var mark = new Mark(node.uid(), node.providerId(), "", instanceId, now.toString(), keys);
+    return change.withAnnotation(Mark.ANNOTATION, mark.json());
+  }
+
+  /**
    * The agent itself never adds NoExecute: after a reboot, or on a node in service, it would evict
    * the very workloads that are to be kept.
    */
   private NodeChange withTaints(NodeChange change) {
     NodeChange tainted = change;
     for (Taint taint : taints) {
-      if (!change.seen().hasTaint(taint.key())) {
-        String effect = taint.effect().equals("NoExecute") ? "NoSchedule" : taint.effect();
+      String effect = taint.effect().equals("NoExecute") ? "NoSchedule" : taint.effect();
+      boolean stands =
+          change.seen().taints().stream()
+              .filter(t -> t.key().equals(taint.key()))
+              .anyMatch(t -> STRENGTH.indexOf(t.effect()) >= STRENGTH.indexOf(effect));
+      if (!stands) {
         tainted = tainted.withTaint(new Taint(taint.key(), taint.value(), effect, ""));
       }
     }

@@ -64,7 +64,8 @@ public final class GateKeeper implements Component {
   private final Time time;
   private final Gate gate;
   private final Roster roster;
-  private final Contest contest;
+  private final Contest overOpen;
+  private final Contest overClosed;
   private final GateTeller teller;
   private final Loop loop;
   private final long started;
@@ -75,6 +76,8 @@ public final class GateKeeper implements Component {
   private Optional<Written> written = Optional.empty();
   private Optional<Long> awaySince = Optional.empty();
   private Optional<Long> heldPlaceAt = Optional.empty();
+  // The UID of the Node that had the whole gate taint while closed in this run.
+  private Optional<String> guarded = Optional.empty();
 
   /**
    * The answer to our last write, true until the watch has moved on from what it was decided on.
@@ -95,7 +98,8 @@ public final class GateKeeper implements Component {
     this.started = time.nanos();
     this.gate = new Gate(config, boot);
     this.roster = new Roster(config, boot, ports, time);
-    this.contest = new Contest(ports.nodes(), ports.events(), time);
+    this.overOpen = new Contest(Contest.Over.OPEN_NODE, ports.nodes(), ports.events(), time);
+    this.overClosed = new Contest(Contest.Over.CLOSED_NODE, ports.nodes(), ports.events(), time);
     this.teller = new GateTeller(config, ports, launch, registry, time);
     this.loop = new Loop(name(), this::pass, new Backoff(Duration.ofMillis(250), RETRY), time);
   }
@@ -141,6 +145,7 @@ public final class GateKeeper implements Component {
       }
       Verdict verdict = judge(node.get(), now);
       if (verdict.change().isEmpty() || !allowed(verdict)) {
+        guard(node.get(), verdict.state());
         enter(verdict.state(), Cause.NONE);
         return rest();
       }
@@ -149,6 +154,7 @@ public final class GateKeeper implements Component {
         case Changed.Done(NodeView after) -> {
           written = Optional.of(new Written(change.seen().resourceVersion(), after));
           wrote(verdict.cause());
+          guard(after, verdict.state());
           enter(verdict.state(), verdict.cause());
           return rest();
         }
@@ -173,9 +179,19 @@ public final class GateKeeper implements Component {
             : roster.findings(node, ports.pods().current());
     Verdict verdict = gate.judge(node, findings, ports.instanceId().get(), up(), now);
     if (open && verdict.cause() == Cause.NONE && awayForTooLong(verdict.state())) {
-      return mayCloseAgain() ? gate.closeAgain(node, findings) : verdict;
+      return mayCloseAgain()
+          ? gate.closeAgain(node, findings, ports.instanceId().get(), now)
+          : verdict;
     }
-    return verdict;
+    boolean taken =
+        verdict.cause() == Cause.TAINT_MISSING && guarded.equals(Optional.of(node.uid()));
+    return taken ? new Verdict(verdict.state(), Cause.TAINT_TAKEN, verdict.change()) : verdict;
+  }
+
+  /** Once the taint stands on a closed node, whoever takes it away does so under our eyes. */
+  private void guard(NodeView node, State now) {
+    boolean closed = now instanceof State.Closed || now instanceof State.Settling;
+    guarded = closed ? Optional.of(node.uid()) : Optional.empty();
   }
 
   /**
@@ -217,7 +233,11 @@ public final class GateKeeper implements Component {
   }
 
   private boolean allowed(Verdict verdict) throws IOException {
-    return verdict.cause() != Cause.TAINT_RETURNED || contest.mayRemove();
+    return switch (verdict.cause()) {
+      case TAINT_RETURNED -> overOpen.mayAnswer();
+      case TAINT_TAKEN -> overClosed.mayAnswer();
+      case NONE, OPENED, ADOPTED, TAINT_MISSING, CLOSED_AGAIN -> true;
+    };
   }
 
   private void wrote(Cause cause) throws IOException {
@@ -231,7 +251,8 @@ public final class GateKeeper implements Component {
           heldPlaceAt = Optional.empty();
         }
       }
-      case TAINT_RETURNED -> contest.removed();
+      case TAINT_RETURNED -> overOpen.answered();
+      case TAINT_TAKEN -> overClosed.answered();
       case TAINT_MISSING, CLOSED_AGAIN, NONE -> {}
     }
   }
@@ -245,14 +266,9 @@ public final class GateKeeper implements Component {
   /** How soon to look again without being woken. */
   private Duration rest() {
     return switch (state) {
-      case State.Open(_, var missing) when missing.isEmpty() -> contest.rest(AT_REST);
-      case State.Unknown _,
-          State.Unregistered _,
-          State.Closed _,
-          State.Settling _,
-          State.Adopting _,
-          State.Open _ ->
-          WAITING;
+      case State.Open(_, var missing) when missing.isEmpty() -> overOpen.rest(AT_REST);
+      case State.Closed _, State.Settling _ -> overClosed.rest(WAITING);
+      case State.Unknown _, State.Unregistered _, State.Adopting _, State.Open _ -> WAITING;
     };
   }
 

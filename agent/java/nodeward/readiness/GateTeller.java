@@ -106,7 +106,7 @@ final class GateTeller {
                 + " it?",
             ports.nodes().nodeName());
       }
-      case OPENED, ADOPTED, TAINT_RETURNED, CLOSED_AGAIN, NONE -> {}
+      case OPENED, ADOPTED, TAINT_TAKEN, TAINT_RETURNED, CLOSED_AGAIN, NONE -> {}
     }
   }
 

@@ -17,7 +17,17 @@ public interface LaunchHook {
     /** On its way to the wait state. */
     record NotYet(String lifecycleState) implements Standing {}
 
-    record Waiting(String group, String hook, Duration heartbeatTimeout) implements Standing {}
+    /** In the warm pool: when it is called into service, the hook holds it once more. */
+    record Resting(String lifecycleState) implements Standing {}
+
+    record Waiting(String group, String hook, Duration heartbeatTimeout, Into into)
+        implements Standing {}
+  }
+
+  /** Where an action that is completed lets the instance go. */
+  enum Into {
+    SERVICE,
+    WARM_POOL
   }
 
   /** How an action is completed. */
@@ -35,6 +45,11 @@ public interface LaunchHook {
       }
 
       @Override
+      public boolean isResting() {
+        return false;
+      }
+
+      @Override
       public void heartbeat(Standing.Waiting waiting) {}
 
       @Override
@@ -44,6 +59,9 @@ public interface LaunchHook {
 
   /** Two Describe calls at most. */
   Standing standing() throws IOException;
+
+  /** Whether the instance is meant for the warm pool; asks the instance's own metadata alone. */
+  boolean isResting() throws IOException;
 
   /** Nothing happens when the action is over already; {@link #standing} tells. */
   void heartbeat(Standing.Waiting waiting) throws IOException;

@@ -25,6 +25,8 @@ import org.slf4j.LoggerFactory;
  * gate. It is told where the gate stands, from any thread and as often as one likes, and asks Auto
  * Scaling on a loop of its own, so that neither waits for the other's outage. The hook is dealt
  * with once in a boot: once it is completed, or there turns out to be none, nothing is asked again.
+ * Only an instance that goes into the warm pool is held a second time when it leaves: until then
+ * its own metadata is looked at, and no API.
  */
 public final class LaunchWatch implements Component {
   /** The longest heartbeat time-out there is: an action that was not kept alive so long is over. */
@@ -35,6 +37,12 @@ public final class LaunchWatch implements Component {
 
   static final Duration LOOK_AGAIN = Duration.ofSeconds(5);
   static final Duration LOOK_FOR = Duration.ofMinutes(10);
+
+  /** How often the metadata of an instance in the warm pool is looked at. */
+  static final Duration REST = Duration.ofSeconds(15);
+
+  /** How often Auto Scaling is asked while it and the metadata do not agree on that. */
+  static final Duration REST_UNSURE = Duration.ofMinutes(1);
 
   private static final Logger log = LoggerFactory.getLogger(LaunchWatch.class);
   private static final Duration MARGIN = Duration.ofSeconds(30);
@@ -52,6 +60,7 @@ public final class LaunchWatch implements Component {
   private Optional<Standing.Waiting> waiting = Optional.empty();
   private boolean told;
   private boolean over;
+  private boolean resting;
   private long nextBeat;
   private OptionalLong pendingSince = OptionalLong.empty();
   private OptionalLong failingSince = OptionalLong.empty();
@@ -186,6 +195,10 @@ public final class LaunchWatch implements Component {
   }
 
   private Duration tend(Wish wished) throws IOException {
+    if (resting && hook.isResting()) {
+      shown = "the instance rests in the warm pool";
+      return REST;
+    }
     return switch (wished) {
       case UNKNOWN -> Loop.UNTIL_WOKEN;
       case CLOSED -> keep();
@@ -196,6 +209,13 @@ public final class LaunchWatch implements Component {
         yield Loop.UNTIL_WOKEN;
       }
       case OPEN_BEFORE -> {
+        if (resting) {
+          yield complete(Result.CONTINUE, Outcome.CONTINUE);
+        }
+        if (hook.isResting()) {
+          resting = true;
+          yield LOOK_AGAIN;
+        }
         over = true;
         shown = "the gate was opened by an earlier run of the agent";
         yield Loop.UNTIL_WOKEN;
@@ -230,7 +250,21 @@ public final class LaunchWatch implements Component {
     Standing.Waiting action = waiting.orElseThrow();
     hook.complete(action, result);
     log.info("launch: completed hook={} group={} result={}", action.hook(), action.group(), result);
-    return end(outcome, "completed %s with %s".formatted(words(action), result));
+    String how = "completed %s with %s".formatted(words(action), result);
+    if (action.into() == LaunchHook.Into.WARM_POOL && result == Result.CONTINUE) {
+      outcomes.labels(outcome.label()).inc();
+      rest(how);
+      return LOOK_AGAIN;
+    }
+    return end(outcome, how);
+  }
+
+  private void rest(String how) {
+    resting = true;
+    waiting = Optional.empty();
+    pendingSince = OptionalLong.empty();
+    told = false;
+    shown = how;
   }
 
   /** Looks how the instance stands; the wait that this leaves where there is no action to tend. */
@@ -238,6 +272,7 @@ public final class LaunchWatch implements Component {
     waiting = Optional.empty();
     switch (hook.standing()) {
       case Standing.Waiting action -> {
+        resting = false;
         waiting = Optional.of(action);
         shown = words(action) + " waits for the gate";
         if (!told) {
@@ -245,6 +280,13 @@ public final class LaunchWatch implements Component {
           log.info("launch: waiting hook={} group={}", action.hook(), action.group());
         }
         return Optional.empty();
+      }
+      case Standing.Resting(String state) -> {
+        if (!resting) {
+          log.info("launch: in the warm pool state={}", state);
+        }
+        rest("the instance is " + state);
+        return Optional.of(REST_UNSURE);
       }
       case Standing.NotYet(String state) -> {
         if (pendingSince.isEmpty()) {

@@ -13,7 +13,8 @@ import nodeward.node.NodeView;
 /**
  * What annotation {@code nodeward.dev/gate} holds: for which Node object, instance and boot the
  * gate was opened, when, and which taint keys were its own then. {@code instanceID} is empty where
- * instance metadata had not told it yet.
+ * instance metadata had not told it yet, {@code bootID} where the agent has put its taints on the
+ * Node and the gate was not opened since.
  */
 @JsonIgnoreProperties(ignoreUnknown = true)
 record Mark(
@@ -48,11 +49,12 @@ record Mark(
     }
   }
 
-  /** Whether it speaks of this very Node object, instance and boot. */
+  /** Whether it speaks of this very Node object, instance and boot; one of no boot never does. */
   boolean isOf(NodeView node, Boot boot, String instance) {
     boolean sameInstance =
         instanceID.isEmpty() || instance.isEmpty() || instanceID.equals(instance);
-    return nodeUID.equals(node.uid())
+    return !bootID.isEmpty()
+        && nodeUID.equals(node.uid())
         && providerID.equals(node.providerId())
         && bootID.equals(boot.id())
         && sameInstance;

@@ -6,6 +6,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import nodeward.config.Config;
 import nodeward.config.Config.Gate.IfMissing;
 import nodeward.node.DaemonSetView;
@@ -105,16 +107,21 @@ final class Requirement {
   }
 
   private Finding one(DaemonSetView set, NodeView node, List<Pod> pods, Seen seen) {
+    List<Pod> own =
+        pods.stream().filter(p -> isOf(p, set) && !p.terminating() && !p.finished()).toList();
     String hindered = "";
-    switch (DaemonSetEligibility.of(set.placement(), node, ownKeys)) {
+    switch (DaemonSetEligibility.of(set.placement(), node, ownKeys(node))) {
       case DaemonSetEligibility.Excluded(String why) -> {
         return new Finding.Skipped("not for this node: " + why);
+      }
+      case DaemonSetEligibility.Staying(String why) -> {
+        if (own.isEmpty()) {
+          return new Finding.Skipped("not for this node: " + why);
+        }
       }
       case DaemonSetEligibility.Waiting(String why) -> hindered = ", " + why;
       case DaemonSetEligibility.Eligible() -> {}
     }
-    List<Pod> own =
-        pods.stream().filter(p -> isOf(p, set) && !p.terminating() && !p.finished()).toList();
     if (own.isEmpty()) {
       return new Finding.Held("no pod yet" + hindered);
     }
@@ -133,6 +140,12 @@ final class Requirement {
     return longest.get().compareTo(Duration.ofSeconds(config.minReadySeconds())) >= 0
         ? new Finding.Fine()
         : new Finding.Settling("Ready, but not for %d s yet".formatted(config.minReadySeconds()));
+  }
+
+  /** Those of an older configuration, which the mark names, go when the gate opens. */
+  private Set<String> ownKeys(NodeView node) {
+    return Stream.concat(ownKeys.stream(), Gate.markedKeys(node).stream())
+        .collect(Collectors.toUnmodifiableSet());
   }
 
   private boolean sinceBoot(Pod pod) {

@@ -12,8 +12,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import nodeward.config.ConfigReader;
+import org.junit.jupiter.api.Disabled;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.platform.commons.support.AnnotationSupport;
 
 /** Keeps the README and the docs true to the code. */
 class DocsTest {
@@ -46,6 +50,50 @@ class DocsTest {
         .forEach(m -> inDocs.add(m.group(1)));
 
     assertThat(inDocs).isEqualTo(inSources);
+  }
+
+  @Test
+  void everyTestThatTheGatesConformanceNamesExists() throws Exception {
+    List<String> rows =
+        Files.readAllLines(BASE.resolve("docs/conformance-gate.md")).stream()
+            .filter(line -> line.matches("\\| [A-Z]\\d+ \\|.*"))
+            .toList();
+    var wrong = new TreeSet<String>();
+    for (String row : rows) {
+      List<String> cells = List.of(row.split(" *\\| *", -1));
+      List<String> named =
+          Pattern.compile("`([^`]+)`")
+              .matcher(cells.get(3))
+              .results()
+              .map(m -> m.group(1))
+              .toList();
+      if (named.isEmpty()) {
+        wrong.add(cells.get(1) + " names no test");
+      }
+      named.stream().filter(name -> !isTest(name)).forEach(wrong::add);
+    }
+
+    assertThat(wrong).isEmpty();
+    assertThat(rows).extracting(row -> row.split(" ", -1)[1]).doesNotHaveDuplicates();
+    assertThat(rows).hasSizeGreaterThan(40);
+  }
+
+  /** {@code room.Class.method} of a test; not one that is switched off. */
+  private static boolean isTest(String name) {
+    int dot = name.lastIndexOf('.');
+    try {
+      Class<?> type = Class.forName("nodeward." + name.substring(0, dot));
+      return !AnnotationSupport.isAnnotated(type, Disabled.class)
+          && Stream.of(type.getDeclaredMethods())
+              .filter(method -> method.getName().equals(name.substring(dot + 1)))
+              .anyMatch(
+                  method ->
+                      !AnnotationSupport.isAnnotated(method, Disabled.class)
+                          && (AnnotationSupport.isAnnotated(method, Test.class)
+                              || AnnotationSupport.isAnnotated(method, ParameterizedTest.class)));
+    } catch (ClassNotFoundException e) {
+      return false;
+    }
   }
 
   private static List<String> keysWithDefaults() throws IOException {

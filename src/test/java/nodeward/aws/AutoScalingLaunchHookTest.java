@@ -7,10 +7,12 @@ import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.time.Duration;
+import java.util.List;
 import java.util.function.BooleanSupplier;
 import nodeward.aws.FakeAutoScaling.Transition;
 import nodeward.component.FakeTime;
 import nodeward.component.Time;
+import nodeward.readiness.LaunchHook.Into;
 import nodeward.readiness.LaunchHook.Result;
 import nodeward.readiness.LaunchHook.Standing;
 import nodeward.readiness.LaunchWatch;
@@ -24,7 +26,10 @@ class AutoScalingLaunchHookTest {
   private static final String ID = FakeImds.INSTANCE_ID;
   private static final String GROUP = "workers";
   private static final Duration BEAT = Duration.ofMinutes(5);
-  private static final Standing.Waiting WAITING = new Standing.Waiting(GROUP, "ready", BEAT);
+  private static final Standing.Waiting WAITING =
+      new Standing.Waiting(GROUP, "ready", BEAT, Into.SERVICE);
+  private static final Standing.Waiting WAITING_TO_REST =
+      new Standing.Waiting(GROUP, "ready", BEAT, Into.WARM_POOL);
 
   private FakeAws aws;
   private FakeAutoScaling server;
@@ -66,8 +71,7 @@ class AutoScalingLaunchHookTest {
       strings = {
         "InService",
         "Pending:Proceed",
-        "Warmed:Pending:Proceed",
-        "Warmed:Running",
+        "Warmed:Terminating:Wait",
         "Terminating:Wait",
         "Standby",
         "Beamed:Up"
@@ -126,10 +130,57 @@ class AutoScalingLaunchHookTest {
     assertThat(hook.standing()).isEqualTo(new Standing.NotYet("Warmed:Pending"));
     server.waiting(ID);
     assertThat(server.state(ID)).isEqualTo("Warmed:Pending:Wait");
-    assertThat(hook.standing()).isEqualTo(WAITING);
-    hook.complete(WAITING, Result.CONTINUE);
+    assertThat(hook.standing()).isEqualTo(WAITING_TO_REST);
+    hook.complete(WAITING_TO_REST, Result.CONTINUE);
 
     assertThat(server.state(ID)).isEqualTo("Warmed:Stopped");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {"Warmed:Pending:Proceed", "Warmed:Running", "Warmed:Stopped", "Warmed:Hibernated"})
+  void anInstanceInTheWarmPoolRestsWhereAHookWillHoldItOnceMore(String state) throws IOException {
+    server.instance(GROUP, ID).state(ID, state);
+    assertThat(hook.standing()).isEqualTo(new Standing.Nothing("group workers has no launch hook"));
+
+    server.hook(GROUP, "ready", Transition.LAUNCHING, BEAT);
+    assertThat(hook.standing()).isEqualTo(new Standing.Resting(state));
+  }
+
+  @Test
+  void whetherItRestsIsAskedOfTheInstanceAlone() throws IOException {
+    assertThat(hook.isResting()).isFalse();
+    for (String state : List.of("Warmed:Running", "Warmed:Hibernated\n", "Warmed:Stopped")) {
+      aws.metadata.targetState(state);
+      assertThat(hook.isResting()).isTrue();
+    }
+    aws.metadata.targetState("InService");
+    assertThat(hook.isResting()).isFalse();
+    assertThat(server.calls("DescribeAutoScalingInstances")).isZero();
+  }
+
+  @Test
+  void theWatchCompletesBothActionsOfAWarmInstance() throws Exception {
+    server.hook(GROUP, "ready", Transition.LAUNCHING, BEAT).instance(GROUP, ID);
+    server.state(ID, "Warmed:Pending").waiting(ID);
+    aws.metadata.targetState("Warmed:Running");
+    try (var watch = new LaunchWatch(hook, Time.SYSTEM, new CollectorRegistry())) {
+      watch.start();
+      watch.opened();
+      poll(() -> server.completions().size() == 1);
+      assertThat(server.state(ID)).startsWith("Warmed:");
+
+      aws.metadata.targetState("InService");
+      server.state(ID, "Pending").waiting(ID);
+      // Wakes the loop.
+      watch.closed();
+      watch.opened();
+      poll(() -> server.state(ID).equals("InService"));
+    }
+
+    assertThat(server.completions())
+        .extracting(FakeAutoScaling.Action::result)
+        .containsExactly("CONTINUE", "CONTINUE");
   }
 
   @Test

@@ -32,7 +32,8 @@ public final class FakeSts implements AutoCloseable {
       String externalId,
       Duration duration,
       String accessKeyId,
-      boolean sessionToken) {}
+      boolean sessionToken,
+      Map<String, String> tags) {}
 
   private static final String NODE =
       "arn:aws:sts::%s:assumed-role/%s/%s"
@@ -99,6 +100,12 @@ public final class FakeSts implements AutoCloseable {
   /** Each request of this role fails with this error. */
   public synchronized FakeSts refuse(String role, int status, String code, String message) {
     return trouble(role, new Refused(status, code, message), Integer.MAX_VALUE);
+  }
+
+  /** The next requests of this role fail with this error. */
+  public synchronized FakeSts refuse(
+      String role, int status, String code, String message, int times) {
+    return trouble(role, new Refused(status, code, message), times);
   }
 
   /** The role's trust policy asks for this external id. */
@@ -188,9 +195,23 @@ public final class FakeSts implements AutoCloseable {
     if (duration.toSeconds() < 900 || duration.toSeconds() > 43_200) {
       throw invalid("durationSeconds", seconds);
     }
-    record(new Assumption(role, session, externalId, duration, call.accessKeyId(), call.session()));
+    record(
+        new Assumption(
+            role, session, externalId, duration, call.accessKeyId(), call.session(), tags(call)));
     pause(role);
     return issue(role, session, externalId, duration);
+  }
+
+  private static Map<String, String> tags(Call call) throws Refused {
+    var tags = new HashMap<String, String>();
+    for (int i = 1; call.field("Tags.member." + i + ".Key").isPresent(); i++) {
+      String key = call.required("Tags.member." + i + ".Key");
+      String value = call.field("Tags.member." + i + ".Value").orElse("");
+      pattern("tags", key, "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]{1,128}");
+      pattern("tags", value, "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]{0,256}");
+      tags.put(key, value);
+    }
+    return tags;
   }
 
   private static void pattern(String member, String value, String pattern) throws Refused {

@@ -12,6 +12,7 @@ import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
@@ -26,7 +27,6 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 class StsRoleCredentialsTest {
   private static final String ROLE = "arn:aws:iam::123456789012:role/team/app";
@@ -40,7 +40,7 @@ class StsRoleCredentialsTest {
   @BeforeEach
   void start() throws IOException {
     aws = new FakeAws(Time.SYSTEM);
-    credentials = new StsRoleCredentials(aws.clients);
+    credentials = new StsRoleCredentials(aws.clients, Map.of());
   }
 
   @AfterEach
@@ -60,7 +60,8 @@ class StsRoleCredentialsTest {
     assertThat(issued.expiration()).isBetween(before.plus(HOUR), Instant.now().plus(HOUR));
     assertThat(aws.sts.assumptions())
         .containsExactly(
-            new FakeSts.Assumption(ROLE, "pod-app-1", "", HOUR, FakeImds.NODE_ACCESS_KEY, true));
+            new FakeSts.Assumption(
+                ROLE, "pod-app-1", "", HOUR, FakeImds.NODE_ACCESS_KEY, true, Map.of()));
   }
 
   @Test
@@ -121,15 +122,6 @@ class StsRoleCredentialsTest {
   }
 
   @Test
-  void aSessionThatIsTooLongIsDenied() throws IOException {
-    aws.sts.longestSession(ROLE, HOUR);
-
-    Assumed assumed = credentials.assume(new RoleSession(ROLE, "", "s1", HOUR.multipliedBy(2)));
-
-    assertThat(((Assumed.Denied) assumed).why()).contains("MaxSessionDuration");
-  }
-
-  @Test
   void aDenialDoesNotQuoteTheExternalId() throws IOException {
     RoleSession odd = new RoleSession(ROLE, "hush hush", "s1", HOUR);
 
@@ -149,19 +141,26 @@ class StsRoleCredentialsTest {
     assertThat(aws.sts.assumptions(ROLE)).isEqualTo(5);
   }
 
-  @ParameterizedTest
-  @ValueSource(strings = {"Throttling", "InternalFailure"})
-  void lastingThrottlingAndFailuresAreErrorsThatNameTheRole(String code) {
-    if (code.equals("Throttling")) {
-      aws.sts.throttle(ROLE, 100);
-    } else {
-      aws.sts.fail(ROLE, 100);
-    }
+  @Test
+  void lastingThrottlingIsToldAsWhatItIs() throws IOException {
+    aws.sts.throttle(ROLE, 100);
+
+    Assumed assumed = credentials.assume(SESSION);
+
+    assertThat(assumed).isInstanceOf(Assumed.Throttled.class);
+    assertThat(((Assumed.Throttled) assumed).why())
+        .contains("AssumeRole role=" + ROLE, "Throttling");
+    assertThat(aws.sts.assumptions(ROLE)).isEqualTo(3);
+  }
+
+  @Test
+  void lastingFailuresAreErrorsThatNameTheRole() {
+    aws.sts.fail(ROLE, 100);
 
     assertThatThrownBy(() -> credentials.assume(SESSION))
         .isInstanceOf(IOException.class)
         .hasMessageContaining("AssumeRole role=" + ROLE)
-        .hasMessageContaining(code);
+        .hasMessageContaining("InternalFailure");
     assertThat(aws.sts.assumptions(ROLE)).isEqualTo(3);
   }
 
@@ -179,7 +178,7 @@ class StsRoleCredentialsTest {
     try (FakeAws slow = new FakeAws(Time.SYSTEM, Duration.ofMillis(200))) {
       slow.sts.hold(ROLE);
 
-      assertThatThrownBy(() -> new StsRoleCredentials(slow.clients).assume(SESSION))
+      assertThatThrownBy(() -> new StsRoleCredentials(slow.clients, Map.of()).assume(SESSION))
           .isInstanceOf(IOException.class)
           .hasMessageContaining("AssumeRole role=" + ROLE);
     }
@@ -221,21 +220,6 @@ class StsRoleCredentialsTest {
     assertThatThrownBy(() -> credentials.assume(SESSION))
         .isInstanceOf(IOException.class)
         .hasMessageContaining("the instance has no instance profile");
-  }
-
-  @Test
-  void nodeCredentialsThatAwsDoesNotKnowAnyMoreAreFetchedAnew() throws IOException {
-    issued(credentials.assume(SESSION));
-    aws.metadata.nodeCredentials("ASIANODEROLE00000002", Instant.now().plus(HOUR));
-    aws.sts.refuse(ROLE, 403, "ExpiredToken", "The security token included is expired");
-
-    assertThatThrownBy(() -> credentials.assume(SESSION))
-        .isInstanceOf(IOException.class)
-        .hasMessageContaining("ExpiredToken");
-    aws.sts.recover(ROLE);
-    issued(credentials.assume(SESSION));
-
-    assertThat(aws.sts.assumptions().getLast().accessKeyId()).isEqualTo("ASIANODEROLE00000002");
   }
 
   @Test

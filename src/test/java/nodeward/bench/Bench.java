@@ -12,7 +12,8 @@ import nodeward.simulator.SimulatedNode;
  * missed is shown, not a failure: exit 1 means that something could not be measured.
  */
 public final class Bench {
-  private static final List<Area> AREAS = List.of(new Footprint(), new GateOpening());
+  private static final List<Area> AREAS =
+      List.of(new Footprint(), new GateOpening(), new Sessions());
   private static final String ALL = "all";
 
   private Bench() {}

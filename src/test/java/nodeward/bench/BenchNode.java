@@ -19,6 +19,7 @@ import nodeward.aws.FakeImds;
 import nodeward.config.Config;
 import nodeward.config.ConfigException;
 import nodeward.config.ConfigReader;
+import nodeward.linux.FakeCri;
 import nodeward.linux.NotifySocket;
 import nodeward.simulator.SimulatedNode;
 
@@ -53,6 +54,7 @@ final class BenchNode implements AutoCloseable {
     node.kubelet.daemonPod("kube2iam", Duration.ZERO);
     for (int i = 1; i <= PODS; i++) {
       node.api.put(pod(i));
+      node.sandboxes().put(sandbox(i));
     }
     await("the DaemonSet pods are Ready", this::daemonsAreReady);
   }
@@ -155,6 +157,19 @@ final class BenchNode implements AutoCloseable {
             .filter(p -> p.at("/status/conditions/0/status").asText().equals("True"))
             .count()
         == 2;
+  }
+
+  /** The same pod as containerd knows it. */
+  private static FakeCri.Box sandbox(int number) {
+    return new FakeCri.Box(
+        "%064x".formatted(number),
+        "shop",
+        "app-" + number,
+        "10000000-0000-4000-8000-%012d".formatted(number),
+        FakeCri.State.READY,
+        FakeCri.Network.POD,
+        List.of(address(number)),
+        Map.of("iam.amazonaws.com/role", role(number), "prometheus.io/scrape", "true"));
   }
 
   /** About 4 KB, as a pod with one container, a sidecar and its bookkeeping has. */

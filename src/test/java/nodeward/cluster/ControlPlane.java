@@ -13,13 +13,6 @@ import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.GeneralSecurityException;
-import java.security.KeyFactory;
-import java.security.KeyStore;
-import java.security.PrivateKey;
-import java.security.cert.Certificate;
-import java.security.cert.CertificateFactory;
-import java.security.spec.PKCS8EncodedKeySpec;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -31,9 +24,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Stream;
-import javax.net.ssl.KeyManagerFactory;
-import javax.net.ssl.SSLContext;
-import javax.net.ssl.TrustManagerFactory;
 
 /**
  * A real Kubernetes control plane on free ports of this machine: etcd, kube-apiserver and the parts
@@ -88,7 +78,11 @@ public final class ControlPlane implements AutoCloseable {
             .formatted(HOST_ADDRESS, API_SERVICE_ADDRESS));
     pki.issueClient("service-accounts", "service-accounts", List.of());
     pki.issueClient(ADMINISTRATOR, ADMINISTRATOR, List.of(ADMINISTRATORS));
-    http = HttpClient.newBuilder().sslContext(tls()).connectTimeout(REQUEST_LIMIT).build();
+    http =
+        HttpClient.newBuilder()
+            .sslContext(pki.tls(ADMINISTRATOR))
+            .connectTimeout(REQUEST_LIMIT)
+            .build();
   }
 
   public static ControlPlane start(Path directory, Part... parts) throws IOException {
@@ -295,6 +289,22 @@ public final class ControlPlane implements AutoCloseable {
     daemons.get("kube-apiserver").kill();
   }
 
+  /**
+   * Starts the API server anew on an etcd that has forgotten all that was before the last write: a
+   * watch from before that is answered with 410 Gone.
+   */
+  public void forgetHistory() throws IOException {
+    String revision = get("/api/v1/namespaces").at("/metadata/resourceVersion").asText();
+    killApiServer();
+    send(
+        URI.create("http://127.0.0.1:" + etcdPort + "/v3/kv/compaction"),
+        "POST",
+        HttpRequest.BodyPublishers.ofString(
+            "{\"revision\": \"%s\", \"physical\": true}".formatted(revision)),
+        "application/json");
+    startApiServer();
+  }
+
   @Override
   public void close() {
     boolean interrupted = Thread.interrupted();
@@ -419,8 +429,14 @@ public final class ControlPlane implements AutoCloseable {
   private String send(
       String method, String path, HttpRequest.BodyPublisher body, String contentType)
       throws IOException {
+    return send(server().resolve(path), method, body, contentType);
+  }
+
+  private String send(
+      URI address, String method, HttpRequest.BodyPublisher body, String contentType)
+      throws IOException {
     HttpRequest request =
-        HttpRequest.newBuilder(server().resolve(path))
+        HttpRequest.newBuilder(address)
             .method(method, body)
             .header("Content-Type", contentType)
             .header("User-Agent", "test-control-plane")
@@ -430,47 +446,14 @@ public final class ControlPlane implements AutoCloseable {
       HttpResponse<String> response = http.send(request, HttpResponse.BodyHandlers.ofString());
       if (response.statusCode() >= 300) {
         throw new IOException(
-            "%s %s: %d %s".formatted(method, path, response.statusCode(), response.body()));
+            "%s %s: %d %s"
+                .formatted(method, address.getPath(), response.statusCode(), response.body()));
       }
       return response.body();
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      throw new IOException("interrupted in " + method + " " + path, e);
+      throw new IOException("interrupted in " + method + " " + address.getPath(), e);
     }
-  }
-
-  private SSLContext tls() throws IOException {
-    try {
-      KeyStore store = KeyStore.getInstance("PKCS12");
-      store.load(null, null);
-      store.setCertificateEntry("ca", certificate("ca"));
-      store.setKeyEntry(
-          "admin",
-          privateKey(ADMINISTRATOR),
-          new char[0],
-          new Certificate[] {certificate(ADMINISTRATOR)});
-      var keys = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
-      keys.init(store, new char[0]);
-      var trust = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
-      trust.init(store);
-      SSLContext context = SSLContext.getInstance("TLS");
-      context.init(keys.getKeyManagers(), trust.getTrustManagers(), null);
-      return context;
-    } catch (GeneralSecurityException e) {
-      throw new IOException("cannot read the administrator's certificate", e);
-    }
-  }
-
-  private Certificate certificate(String file) throws IOException, GeneralSecurityException {
-    try (var in = Files.newInputStream(pki.certificate(file))) {
-      return CertificateFactory.getInstance("X.509").generateCertificate(in);
-    }
-  }
-
-  private PrivateKey privateKey(String file) throws IOException, GeneralSecurityException {
-    String pem = Files.readString(pki.key(file)).replaceAll("-----[A-Z ]+-----|\\s", "");
-    return KeyFactory.getInstance("EC")
-        .generatePrivate(new PKCS8EncodedKeySpec(Base64.getDecoder().decode(pem)));
   }
 
   /** A file of the directory that {@code src/test/cluster/build} fills. */

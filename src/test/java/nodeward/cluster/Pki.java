@@ -3,8 +3,19 @@ package nodeward.cluster;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.GeneralSecurityException;
+import java.security.KeyFactory;
+import java.security.KeyStore;
+import java.security.PrivateKey;
+import java.security.cert.Certificate;
+import java.security.cert.CertificateFactory;
+import java.security.spec.PKCS8EncodedKeySpec;
 import java.util.ArrayList;
+import java.util.Base64;
 import java.util.List;
+import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.TrustManagerFactory;
 
 /**
  * The certificate authority of one control plane: keys and certificates as PEM files in one
@@ -98,5 +109,36 @@ final class Pki {
 
   private Path config() {
     return directory.resolve("openssl.cnf");
+  }
+
+  /** For a client of this JVM that trusts the CA and has the certificate of the name. */
+  SSLContext tls(String name) throws IOException {
+    try {
+      KeyStore store = KeyStore.getInstance("PKCS12");
+      store.load(null, null);
+      store.setCertificateEntry("ca", read("ca"));
+      store.setKeyEntry(name, privateKey(name), new char[0], new Certificate[] {read(name)});
+      var keys = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
+      keys.init(store, new char[0]);
+      var trust = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
+      trust.init(store);
+      SSLContext context = SSLContext.getInstance("TLS");
+      context.init(keys.getKeyManagers(), trust.getTrustManagers(), null);
+      return context;
+    } catch (GeneralSecurityException e) {
+      throw new IOException("cannot read the certificate of " + name, e);
+    }
+  }
+
+  private Certificate read(String file) throws IOException, GeneralSecurityException {
+    try (var in = Files.newInputStream(certificate(file))) {
+      return CertificateFactory.getInstance("X.509").generateCertificate(in);
+    }
+  }
+
+  private PrivateKey privateKey(String file) throws IOException, GeneralSecurityException {
+    String pem = Files.readString(key(file)).replaceAll("-----[A-Z ]+-----|\\s", "");
+    return KeyFactory.getInstance("EC")
+        .generatePrivate(new PKCS8EncodedKeySpec(Base64.getDecoder().decode(pem)));
   }
 }

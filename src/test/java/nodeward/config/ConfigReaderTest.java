@@ -48,7 +48,7 @@ class ConfigReaderTest {
   void everyKeyOfTheFileReachesItsRecord() throws Exception {
     String text =
         """
-        node: {name: n1, procRoot: /p}
+        node: {name: n1, cluster: c, procRoot: /p, criSocket: /x}
         kubernetes: {kubeconfig: /k, requestTimeout: 1s, pingInterval: 2s}
         aws:
           region: eu-west-1
@@ -78,6 +78,7 @@ class ConfigReaderTest {
           sessionDuration: 2h
           refreshBefore: 20m
           interceptInterfaces: [cni0, eni+]
+          sessionTags: [cluster, serviceAccount]
         conntrack:
           enabled: false
           interval: 4s

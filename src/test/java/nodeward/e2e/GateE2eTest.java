@@ -2,10 +2,6 @@ package nodeward.e2e;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.json.JsonMapper;
-import com.fasterxml.jackson.databind.node.ArrayNode;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.net.ServerSocket;
 import java.nio.file.Files;
@@ -26,7 +22,6 @@ final class GateE2eTest {
   private static final Duration SOON = Duration.ofSeconds(60);
   private static final int ROUNDS = 30;
   private static final int FOREIGN_TAINTS = 12;
-  private static final JsonMapper JSON = JsonMapper.builder().build();
 
   @TempDir(cleanup = CleanupMode.ON_SUCCESS)
   private Path directory;
@@ -93,7 +88,7 @@ final class GateE2eTest {
           node.kubeProxyIsReady("True");
         }
         String key = "example.com/round-" + round + "-" + i;
-        addTaint(key);
+        node.addTaint("somebody", key, "");
         written.add(key + ":NoSchedule");
       }
       agent.await("the gate opens", SOON, () -> !node.isGated());
@@ -110,28 +105,6 @@ final class GateE2eTest {
     assertThat(agent.metric("nodeward_gate_writes_total{outcome=\"stale\",}")).isPositive();
     assertThat(agent.metric("nodeward_gate_writes_total{outcome=\"done\",}"))
         .isGreaterThanOrEqualTo(ROUNDS);
-  }
-
-  /** As another controller does. */
-  private void addTaint(String key) throws IOException {
-    while (true) {
-      JsonNode seen = node.read();
-      ObjectNode patch = JSON.createObjectNode();
-      patch
-          .putObject("metadata")
-          .put("resourceVersion", seen.at("/metadata/resourceVersion").asText());
-      ArrayNode taints = patch.putObject("spec").putArray("taints");
-      seen.at("/spec/taints").forEach(taints::add);
-      taints.addObject().put("key", key).put("effect", "NoSchedule");
-      try {
-        plane.patch(node.path(), patch.toString());
-        return;
-      } catch (IOException e) {
-        if (!e.getMessage().contains(": 409 ")) {
-          throw e;
-        }
-      }
-    }
   }
 
   @Test

@@ -1,6 +1,9 @@
 package nodeward.e2e;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
@@ -20,6 +23,11 @@ public record HandMadeNode(ControlPlane plane, String name) {
 
   /** As a kubelet does that was told to register with the gate taint. */
   public void register() throws IOException {
+    register("{key: %s, value: pending, effect: NoSchedule}".formatted(GATE));
+  }
+
+  /** As a kubelet does that was told to register with these taints, in YAML; none when empty. */
+  void register(String taints) throws IOException {
     plane.apply(
         """
         apiVersion: v1
@@ -27,9 +35,37 @@ public record HandMadeNode(ControlPlane plane, String name) {
         metadata: {name: %s, labels: {kubernetes.io/hostname: %1$s}}
         spec:
           providerID: aws:///eu-west-1a/i-0123456789abcdef0
-          taints: [{key: %s, value: pending, effect: NoSchedule}]
+          taints: [%s]
         """
-            .formatted(name, GATE));
+            .formatted(name, taints));
+  }
+
+  /**
+   * Adds a taint as another controller does, which is known to the API server by the name: reads,
+   * writes what it read and its own, and begins again when the Node has changed meanwhile.
+   */
+  void addTaint(String manager, String key, String value) throws IOException {
+    while (true) {
+      JsonNode seen = read();
+      ObjectNode patch = JsonNodeFactory.instance.objectNode();
+      patch
+          .putObject("metadata")
+          .put("resourceVersion", seen.at("/metadata/resourceVersion").asText());
+      ArrayNode taints = patch.putObject("spec").putArray("taints");
+      seen.at("/spec/taints").forEach(taints::add);
+      ObjectNode taint = taints.addObject().put("key", key).put("effect", "NoSchedule");
+      if (!value.isEmpty()) {
+        taint.put("value", value);
+      }
+      try {
+        plane.patch(path() + "?fieldManager=" + manager, patch.toString());
+        return;
+      } catch (IOException e) {
+        if (!e.getMessage().contains(": 409 ")) {
+          throw e;
+        }
+      }
+    }
   }
 
   /** DaemonSet kube-proxy, and a pod of it that is bound to this node. */

@@ -91,11 +91,34 @@ public final class PackagedAgent implements AutoCloseable {
     return daemon.exitValue();
   }
 
+  /** SIGKILL: the daemon gets no chance to finish anything. */
+  void kill() {
+    daemon.destroyForcibly();
+    daemon.onExit().orTimeout(LIMIT.toSeconds(), TimeUnit.SECONDS).join();
+  }
+
+  /** SIGSTOP: the daemon stands still, its connections stay. */
+  void freeze() throws IOException, InterruptedException {
+    signal("STOP");
+  }
+
+  /** SIGCONT. */
+  void thaw() throws IOException, InterruptedException {
+    signal("CONT");
+  }
+
+  private void signal(String name) throws IOException, InterruptedException {
+    String pid = Long.toString(daemon.pid());
+    int code = new ProcessBuilder("kill", "-" + name, pid).start().waitFor();
+    if (code != 0) {
+      throw new IOException("kill -" + name + " " + pid + ": " + code);
+    }
+  }
+
   @Override
   public void close() {
     if (daemon != null && daemon.isAlive()) {
-      daemon.destroyForcibly();
-      daemon.onExit().orTimeout(LIMIT.toSeconds(), TimeUnit.SECONDS).join();
+      kill();
     }
   }
 

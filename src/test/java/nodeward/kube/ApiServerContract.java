@@ -548,6 +548,7 @@ abstract class ApiServerContract {
                 nodeName + "-a",
                 """
                 "hostNetwork": true,
+                "nodeName": "n1",
                 "nodeSelector": {"gpu": "true"},
                 "tolerations": [
                   {"operator": "Exists", "effect": "NoExecute"},
@@ -573,6 +574,7 @@ abstract class ApiServerContract {
                 nodeName + "-a",
                 uid,
                 new Placement(
+                    "n1",
                     Map.of("gpu", "true"),
                     Placement.Affinity.REQUIRED,
                     List.of(

@@ -51,7 +51,8 @@ class KubeDaemonSetsTest {
 
     assertThat(daemonSets.read("kube-system", "a"))
         .map(DaemonSetView::placement)
-        .contains(new Placement(Map.of(), Placement.Affinity.NONE, List.of(), List.of(), false));
+        .contains(
+            new Placement("", Map.of(), Placement.Affinity.NONE, List.of(), List.of(), false));
   }
 
   @Test

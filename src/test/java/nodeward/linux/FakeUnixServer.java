@@ -35,7 +35,7 @@ import okio.ByteString;
 
 /**
  * A docker or containerd that listens on a Unix socket and behaves as it is told, from one request
- * to the next. It knows what the agent asks: docker's ping and CRI's Version.
+ * to the next. It knows what the agent asks: docker's ping, CRI's Version and its sandboxes.
  */
 public final class FakeUnixServer implements AutoCloseable {
   /** How it treats who connects or asks. */
@@ -69,6 +69,7 @@ public final class FakeUnixServer implements AutoCloseable {
   private final Dispatcher dispatcher;
   private final Protocol protocol;
   private final Set<SocketChannel> held = ConcurrentHashMap.newKeySet();
+  private final FakeCri sandboxes = new FakeCri();
   private final AtomicInteger connections = new AtomicInteger();
   private volatile Behaviour behaviour = Behaviour.WELL;
   private MockWebServer server;
@@ -113,6 +114,15 @@ public final class FakeUnixServer implements AutoCloseable {
   /** Comes back after {@link #kill}. */
   public void restart() throws IOException {
     server = listen();
+  }
+
+  public Path path() {
+    return path;
+  }
+
+  /** The sandboxes of a containerd. */
+  public FakeCri sandboxes() {
+    return sandboxes;
   }
 
   /** How many connections it has accepted. */
@@ -179,18 +189,36 @@ public final class FakeUnixServer implements AutoCloseable {
   // --- containerd
 
   private MockResponse cri(RecordedRequest request) {
-    String api = behaviour == Behaviour.OLD ? "runtime.v1alpha2" : "runtime.v1";
-    if (!request.getTarget().equals("/" + api + ".RuntimeService/Version")) {
-      return grpcError("12", "unknown service or method " + request.getTarget());
+    String service =
+        (behaviour == Behaviour.OLD ? "/runtime.v1alpha2" : "/runtime.v1") + ".RuntimeService/";
+    if (!request.getTarget().startsWith(service)) {
+      return grpcError("12", "unknown service " + request.getTarget());
     }
-    var version =
-        new Buffer()
-            .write(field(1, "0.1.0"))
-            .write(field(2, "containerd"))
-            .write(field(3, "v1.7.24"))
-            .write(field(4, "v1"));
-    var body = new Buffer().writeByte(0).writeInt((int) version.size());
-    body.write(version, version.size());
+    return switch (request.getTarget().substring(service.length())) {
+      case "Version" -> grpc(version());
+      case "ListPodSandbox" -> grpc(sandboxes.list());
+      case "PodSandboxStatus" -> {
+        ByteString asked = request.getBody();
+        yield sandboxes
+            .status(asked.substring(5))
+            .map(this::grpc)
+            .orElseGet(() -> grpcError("5", "an error occurred when try to find sandbox"));
+      }
+      default -> grpcError("12", "unknown method " + request.getTarget());
+    };
+  }
+
+  private static Buffer version() {
+    return new Buffer()
+        .write(field(1, "0.1.0"))
+        .write(field(2, "containerd"))
+        .write(field(3, "v1.7.24"))
+        .write(field(4, "v1"));
+  }
+
+  private MockResponse grpc(Buffer message) {
+    var body = new Buffer().writeByte(0).writeInt((int) message.size());
+    body.write(message, message.size());
     var answer =
         new MockResponse.Builder()
             .code(200)

@@ -20,6 +20,7 @@ import nodeward.component.Time;
 import nodeward.config.Address;
 import nodeward.config.Config;
 import nodeward.metadata.FakeRoleCredentials;
+import nodeward.metadata.FakeSandboxes;
 import nodeward.metadata.Interception;
 import nodeward.metadata.MetadataProxy;
 import nodeward.node.FakeNode;
@@ -287,11 +288,13 @@ class IptablesTest {
             "",
             Duration.ofHours(1),
             Duration.ofMinutes(30),
-            List.of("cni0"));
+            List.of("cni0"),
+            List.of());
     var proxy =
         new MetadataProxy(
             config,
             node.asPods(),
+            new FakeSandboxes(),
             new FakeRoleCredentials(Time.SYSTEM),
             Optional::empty,
             new Iptables(),

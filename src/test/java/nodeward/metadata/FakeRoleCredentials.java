@@ -1,6 +1,7 @@
 package nodeward.metadata;
 
 import java.io.IOException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -13,6 +14,8 @@ public final class FakeRoleCredentials implements RoleCredentials {
   private final List<RoleSession> calls = new ArrayList<>();
   private Optional<String> denial = Optional.empty();
   private Optional<IOException> failure = Optional.empty();
+  private Optional<String> throttling = Optional.empty();
+  private Optional<Duration> skew = Optional.empty();
   private Optional<CountDownLatch> gate = Optional.empty();
 
   public FakeRoleCredentials(Time time) {
@@ -39,6 +42,9 @@ public final class FakeRoleCredentials implements RoleCredentials {
       if (failure.isPresent()) {
         throw failure.get();
       }
+      if (throttling.isPresent()) {
+        return new Assumed.Throttled(throttling.get());
+      }
       if (denial.isPresent()) {
         return new Assumed.Denied(denial.get());
       }
@@ -47,8 +53,22 @@ public final class FakeRoleCredentials implements RoleCredentials {
               "ASIA" + number,
               "secret/" + number,
               "token+" + number,
-              time.now().plus(session.duration())));
+              time.now().plus(skew.orElse(Duration.ZERO)).plus(session.duration())));
     }
+  }
+
+  @Override
+  public synchronized Optional<Duration> clockSkew() {
+    return skew;
+  }
+
+  /** Its clock is ahead of the node's by so much. */
+  public synchronized void skew(Duration ahead) {
+    skew = Optional.of(ahead);
+  }
+
+  public synchronized void throttle(String why) {
+    throttling = Optional.of(why);
   }
 
   public synchronized void deny(String why) {
@@ -62,6 +82,7 @@ public final class FakeRoleCredentials implements RoleCredentials {
   public synchronized void recover() {
     denial = Optional.empty();
     failure = Optional.empty();
+    throttling = Optional.empty();
   }
 
   /** Every call from now on waits for the latch. */

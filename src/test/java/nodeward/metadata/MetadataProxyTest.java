@@ -1,7 +1,6 @@
 package nodeward.metadata;
 
 import static nodeward.node.FakeNode.annotated;
-import static nodeward.node.FakeNode.inPhase;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -17,14 +16,9 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import nodeward.component.FakeTime;
-import nodeward.component.Health;
 import nodeward.config.Address;
 import nodeward.config.Config;
 import nodeward.metadata.PodClient.Response;
@@ -51,6 +45,7 @@ class MetadataProxyTest {
 
   private final FakeTime time = new FakeTime();
   private final FakeNode node = new FakeNode("node-1").register();
+  private final FakeSandboxes sandboxes = new FakeSandboxes();
   private final FakeRoleCredentials sts = new FakeRoleCredentials(time);
   private final CollectorRegistry registry = new CollectorRegistry();
   private final AtomicReference<Optional<String>> base = new AtomicReference<>(Optional.empty());
@@ -324,92 +319,6 @@ class MetadataProxyTest {
   // --- who asks
 
   @Test
-  void i2APodWithoutTheAnnotationGetsNotFound() throws IOException {
-    assertThat(ask(PLAIN, "GET", LISTING).status()).isEqualTo(404);
-    assertThat(ask(PLAIN, "GET", LISTING + "/reader").status()).isEqualTo(404);
-  }
-
-  @Test
-  void i3TheDefaultRoleIsOnlyForKnownPods() throws IOException {
-    restart(config("127.0.0.1:0", BASE, "fallback"), Duration.ofMillis(20));
-
-    assertThat(ask(PLAIN, "GET", LISTING).body()).isEqualTo("fallback");
-    assertThat(ask(NOBODY, "GET", LISTING).status()).isEqualTo(503);
-  }
-
-  @Test
-  void i4AnotherRoleIsNotFound() throws IOException {
-    assertThat(ask(WEB, "GET", LISTING + "/writer").status()).isEqualTo(404);
-    assertThat(ask(WEB, "GET", LISTING + "/" + BASE + "writer").status()).isEqualTo(404);
-    assertThat(sts.calls()).extracting(RoleSession::roleArn).doesNotContain(BASE + "writer");
-  }
-
-  @Test
-  void i5AReusedAddressBelongsToTheNewPod() throws IOException {
-    node.put(inPhase(web, Pod.Phase.SUCCEEDED));
-    node.put(withRole(FakeNode.pod("shop", "next", WEB), "writer"));
-
-    assertThat(ask(WEB, "GET", LISTING).body()).isEqualTo("writer");
-    assertThat(ask(WEB, "GET", LISTING + "/reader").status()).isEqualTo(404);
-  }
-
-  @Test
-  void i7AnAddressOfTwoLivePodsGetsNothing() throws IOException {
-    restart(config("127.0.0.1:0", BASE, ""), Duration.ofMillis(20));
-    node.put(withRole(FakeNode.pod("shop", "twin", WEB), "writer"));
-
-    assertThat(ask(WEB, "GET", LISTING).status()).isEqualTo(503);
-  }
-
-  @Test
-  void i8i14TheHostIsRefusedAtOnce() throws IOException {
-    node.put(
-        PodDirectoryTest.onHostNetwork(
-            withRole(FakeNode.pod("kube-system", "agent", "127.0.0.17"), "reader")));
-
-    assertThat(ask("127.0.0.17", "GET", LISTING).status()).isEqualTo(403);
-    assertThat(ask("127.0.0.1", "GET", LISTING).status()).isEqualTo(403);
-  }
-
-  @Test
-  void i10ARequestOfAPodThatIsNotYetKnownIsHeldUntilItIs() throws Exception {
-    var answer = CompletableFuture.supplyAsync(() -> askUnchecked(NOBODY, LISTING));
-
-    node.put(withRole(FakeNode.pod("shop", "fresh", NOBODY), "writer"));
-
-    assertThat(answer.get(10, TimeUnit.SECONDS).body()).isEqualTo("writer");
-  }
-
-  @Test
-  void i10ARequestOfAnUnknownAddressIsRefusedAfterTheHold() throws IOException {
-    restart(config("127.0.0.1:0", BASE, ""), Duration.ofMillis(50));
-
-    Response response = ask(NOBODY, "GET", LISTING);
-
-    assertThat(response.status()).isEqualTo(503);
-    assertThat(response.headers()).containsEntry("retry-after", "1");
-    assertThat(sample("nodeward_metadata_hold_seconds_sum")).isBetween(0.05, 5.0);
-    assertThat(requests("unknown_pod")).isEqualTo(1);
-  }
-
-  @Test
-  void i11CredentialsAreFetchedBeforeThePodHasAnAddress() throws Exception {
-    node.put(withRole(FakeNode.pod("shop", "bound", ""), "writer"));
-
-    await(() -> sts.calls().stream().anyMatch(s -> s.roleArn().equals(BASE + "writer")));
-    assertThat(sts.calls()).extracting(RoleSession::sessionName).contains("shop.bound");
-  }
-
-  @Test
-  void i13AnEditOfTheAnnotationTakesEffect() throws IOException {
-    node.put(withRole(web, "writer"));
-
-    assertThat(ask(WEB, "GET", LISTING).body()).isEqualTo("writer");
-    assertThat(ask(WEB, "GET", LISTING + "/writer").status()).isEqualTo(200);
-    assertThat(ask(WEB, "GET", LISTING + "/reader").status()).isEqualTo(404);
-  }
-
-  @Test
   void aMalformedAnnotationGetsNotFoundAndTheReason() throws IOException {
     node.put(withRole(web, "../admin"));
 
@@ -428,54 +337,6 @@ class MetadataProxyTest {
     base.set(Optional.of(BASE));
 
     assertThat(ask(WEB, "GET", LISTING + "/reader").status()).isEqualTo(200);
-  }
-
-  // --- STS
-
-  @Test
-  void s1FiftyColdCallersCauseOneCall() throws Exception {
-    CountDownLatch gate = sts.hang();
-    node.put(withRole(FakeNode.pod("shop", "cold", "127.0.0.18"), "cold"));
-    var answers = new ArrayList<Future<Response>>();
-    try (var threads = Executors.newVirtualThreadPerTaskExecutor()) {
-      for (int i = 0; i < 50; i++) {
-        answers.add(threads.submit(() -> ask("127.0.0.18", "GET", LISTING + "/cold")));
-      }
-      await(() -> sts.calls().stream().anyMatch(s -> s.roleArn().endsWith("cold")));
-      gate.countDown();
-    }
-
-    for (Future<Response> answer : answers) {
-      assertThat(answer.get().status()).isEqualTo(200);
-    }
-    assertThat(sts.calls()).filteredOn(s -> s.roleArn().endsWith("cold")).hasSize(1);
-  }
-
-  @Test
-  void s4WithoutStsTheAnswerIsToTryLater() throws Exception {
-    sts.fail("connection refused");
-    node.put(withRole(FakeNode.pod("shop", "cold", "127.0.0.18"), "cold"));
-
-    Response response = ask("127.0.0.18", "GET", LISTING + "/cold");
-
-    assertThat(response.status()).isEqualTo(503);
-    assertThat(response.body()).isEqualTo("no credentials at present: try again\n");
-    assertThat(proxy.health()).isEqualTo(Health.degraded("connection refused"));
-    assertThat(ask("127.0.0.18", "GET", LISTING).body()).isEqualTo("cold");
-  }
-
-  @Test
-  void s5s13ADenialIsForbiddenAndKeepsStsWordsToItself() throws IOException {
-    sts.deny("arn:aws:sts::123456789012:assumed-role/node/i-1 is not authorized");
-    node.put(withRole(FakeNode.pod("shop", "denied", "127.0.0.19"), "secretive"));
-
-    Response response = ask("127.0.0.19", "GET", LISTING + "/secretive");
-
-    assertThat(response.status()).isEqualTo(403);
-    assertThat(response.headers()).containsEntry("content-type", "application/json");
-    assertThat(response.body())
-        .contains("AssumeRoleUnauthorizedAccess", "secretive")
-        .doesNotContain("assumed-role");
   }
 
   // --- bad input
@@ -617,10 +478,18 @@ class MetadataProxyTest {
             "",
             Duration.ofHours(1),
             Duration.ofMinutes(30),
-            List.of("cni0", "eni+"));
+            List.of("cni0", "eni+"),
+            List.of());
     try (var intercepting =
         new MetadataProxy(
-            config, node.asPods(), sts, base::get, firewall, new CollectorRegistry(), time)) {
+            config,
+            node.asPods(),
+            sandboxes,
+            sts,
+            base::get,
+            firewall,
+            new CollectorRegistry(),
+            time)) {
       intercepting.start();
 
       assertThat(installed).hasSize(1);
@@ -661,6 +530,7 @@ class MetadataProxyTest {
     return new MetadataProxy(
         config,
         node.asPods(),
+        sandboxes,
         sts,
         base::get,
         none,
@@ -677,6 +547,7 @@ class MetadataProxyTest {
         defaultRole,
         Duration.ofHours(1),
         Duration.ofMinutes(30),
+        List.of(),
         List.of());
   }
 

@@ -200,6 +200,7 @@ class RolePolicyTest {
         defaultRole,
         Duration.ofHours(1),
         Duration.ofMinutes(30),
+        List.of(),
         List.of());
   }
 }

@@ -35,6 +35,7 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
   private List<String> taintManagers = List.of();
   private boolean watching = true;
   private int version;
+  private int registrations;
 
   public FakeNode(String name) {
     this.name = name;
@@ -42,13 +43,14 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
 
   // --- what a test does to it
 
-  /** Registers the Node with these taints, as a kubelet does. */
+  /** Registers the Node with these taints, as a kubelet does; each time it is another Node. */
   public synchronized FakeNode register(Taint... taints) {
+    registrations++;
     node =
         Optional.of(
             new NodeView(
                 name,
-                "uid-" + name,
+                "uid-" + name + (registrations == 1 ? "" : "-" + registrations),
                 nextVersion(),
                 "aws:///eu-west-1a/i-0123456789abcdef0",
                 "boot-1",

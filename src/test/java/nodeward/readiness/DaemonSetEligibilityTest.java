@@ -18,6 +18,7 @@ import nodeward.node.Placement.Toleration;
 import nodeward.node.Taint;
 import nodeward.readiness.DaemonSetEligibility.Eligible;
 import nodeward.readiness.DaemonSetEligibility.Excluded;
+import nodeward.readiness.DaemonSetEligibility.Staying;
 import nodeward.readiness.DaemonSetEligibility.Waiting;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -44,7 +45,7 @@ class DaemonSetEligibilityTest {
         "gpu=              | ''                        | its nodeSelector wants gpu=",
       })
   void everyLabelOfTheNodeSelectorIsWanted(String selector, String labels, String why) {
-    var placement = new Placement(map(selector), Affinity.NONE, List.of(), List.of(), false);
+    var placement = new Placement("", map(selector), Affinity.NONE, List.of(), List.of(), false);
 
     assertThat(judge(placement, node(labels))).isEqualTo(excludedUnlessEmpty(why));
   }
@@ -155,6 +156,9 @@ class DaemonSetEligibilityTest {
         "team Equal - -                     | team=a:NoSchedule       | false",
         "team Equal - -                     | team:NoSchedule         | true",
         "team Near a -                      | team=a:NoSchedule       | false",
+        "- Equal a -                        | team=a:NoSchedule       | true",
+        "- Equal b -                        | team=a:NoSchedule       | false",
+        "team Exists - PreferNoSchedule     | team=a:NoSchedule       | false",
         "other Exists - -,team Equal a -    | team=a:NoSchedule       | true",
         "''                                 | " + GATE + "=pending:NoSchedule   | false",
         GATE + " Exists - -                 | " + GATE + "=pending:NoSchedule   | true",
@@ -177,12 +181,14 @@ class DaemonSetEligibilityTest {
     "pid-pressure, NoExecute, false, false",
     "unschedulable, NoSchedule, true, true",
     "network-unavailable, NoSchedule, false, true",
+    "network-unavailable, NoExecute, false, false",
+    "unschedulable, NoExecute, false, false",
     "out-of-service, NoExecute, false, false",
   })
   void theControllersOwnTolerationsCount(
       String name, String effect, boolean tolerated, boolean onHostNetwork) {
     var taint = new Taint("node.kubernetes.io/" + name, "", effect, "");
-    var host = new Placement(Map.of(), Affinity.NONE, List.of(), List.of(), true);
+    var host = new Placement("", Map.of(), Affinity.NONE, List.of(), List.of(), true);
 
     assertThat(DaemonSetEligibility.tolerates(ANYWHERE, taint)).isEqualTo(tolerated);
     assertThat(DaemonSetEligibility.tolerates(host, taint)).isEqualTo(onHostNetwork);
@@ -205,9 +211,29 @@ class DaemonSetEligibilityTest {
     NodeView node = node("", "readiness.k8s.io/nodeward:NoSchedule", "team=a:NoSchedule");
 
     assertThat(judge(ANYWHERE, node))
-        .isEqualTo(new Excluded("it does not tolerate taint team=a:NoSchedule"));
+        .isEqualTo(new Staying("it does not tolerate taint team=a:NoSchedule"));
     assertThat(judge(placement(Affinity.NONE, List.of(), "team Exists - -"), node))
         .isEqualTo(new Eligible());
+    assertThat(judge(ANYWHERE, node("", "team=a:NoExecute")))
+        .isEqualTo(new Excluded("it does not tolerate taint team=a:NoExecute"));
+  }
+
+  /** Whatever taint it is that evicts a pod, one that passes included: none stays. */
+  @Test
+  void besideATaintThatEvictsNoPodStays() {
+    NodeView node = node("", "team=a:NoSchedule", "ebs.csi.aws.com/agent-not-ready:NoExecute");
+
+    assertThat(judge(ANYWHERE, node))
+        .isEqualTo(new Excluded("it does not tolerate taint team=a:NoSchedule"));
+  }
+
+  @Test
+  void aTemplateThatNamesANodeIsForThatOneAlone() {
+    Placement here = new Placement("node-1", Map.of(), Affinity.NONE, List.of(), List.of(), false);
+    Placement there = new Placement("node-2", Map.of(), Affinity.NONE, List.of(), List.of(), false);
+
+    assertThat(judge(here, node(""))).isEqualTo(new Eligible());
+    assertThat(judge(there, node(""))).isEqualTo(new Excluded("its template names node node-2"));
   }
 
   /** Or else the gate would open before the node is ready, for want of anything to wait for. */
@@ -221,10 +247,39 @@ class DaemonSetEligibilityTest {
     "karpenter.sh/unregistered:NoExecute",
     "startup-taint.cluster-autoscaler.kubernetes.io/network:NoSchedule",
     "readiness.k8s.io/somebody-elses:NoSchedule",
+    "node.kubernetes.io/unreachable:NoSchedule",
+    "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute",
+    "node.cloudprovider.kubernetes.io/shutdown:NoSchedule",
+    "node.cluster.x-k8s.io/uninitialized:NoSchedule",
+    "node.alpha.kubernetes.io/notReady-workload:NoSchedule",
+    "efs.csi.aws.com/agent-not-ready:NoExecute",
+    "cni.istio.io/not-ready:NoSchedule",
+    "karpenter.sh/disrupted:NoSchedule",
+    "karpenter.sh/disruption=disrupting:NoSchedule",
+    "ToBeDeletedByClusterAutoscaler=1234:NoSchedule",
+    "ignore-taint.cluster-autoscaler.kubernetes.io/cilium-agent-not-ready:NoExecute",
+    "status-taint.cluster-autoscaler.kubernetes.io/cold:NoSchedule",
+    "nidhogg.uswitch.com/kube-system.kube2iam:NoSchedule",
   })
   void aTaintThatGoesByItselfIsWaitedFor(String taint) {
     assertThat(judge(ANYWHERE, node("", taint)))
         .isEqualTo(new Waiting("it does not tolerate taint " + taint));
+  }
+
+  /** A gate that waited for these would never open. */
+  @ParameterizedTest
+  @CsvSource({
+    "node.kubernetes.io/os=windows:NoSchedule",
+    "node.kubernetes.io/dedicated=db:NoSchedule",
+    "node-role.kubernetes.io/control-plane:NoSchedule",
+    "karpenter.sh/unregistered-pool:NoSchedule",
+    "not-ready:NoSchedule",
+    "example.com/never-ready:NoSchedule",
+    "CriticalAddonsOnly=true:NoSchedule",
+  })
+  void aTaintThatSaysWhomTheNodeIsForLasts(String taint) {
+    assertThat(judge(ANYWHERE, node("", taint)))
+        .isEqualTo(new Staying("it does not tolerate taint " + taint));
   }
 
   @Test
@@ -232,7 +287,7 @@ class DaemonSetEligibilityTest {
     String notReady = "node.kubernetes.io/not-ready:NoSchedule";
 
     assertThat(judge(ANYWHERE, node("", notReady, "team=a:NoSchedule")))
-        .isEqualTo(new Excluded("it does not tolerate taint team=a:NoSchedule"));
+        .isEqualTo(new Staying("it does not tolerate taint team=a:NoSchedule"));
     assertThat(judge(placement(Affinity.REQUIRED, terms("gpu Exists"), ""), node("", notReady)))
         .isEqualTo(new Excluded("its node affinity wants gpu Exists"));
   }
@@ -249,6 +304,7 @@ class DaemonSetEligibilityTest {
 
   private static Placement placement(Affinity affinity, List<Term> terms, String tolerations) {
     return new Placement(
+        "",
         Map.of(),
         affinity,
         terms,

@@ -260,6 +260,7 @@ class GateKeeperTest {
             "kube-proxy",
             "ds-kube-proxy",
             new Placement(
+                "",
                 Map.of(),
                 Affinity.NONE,
                 List.of(),
@@ -518,7 +519,7 @@ class GateKeeperTest {
 
     private void check() {
       var now = own.current().orElseThrow();
-      if (now.annotation(Mark.ANNOTATION).isPresent()) {
+      if (now.annotation(Mark.ANNOTATION).orElse("").contains("\"bootID\":\"boot-1\"")) {
         assertThat(everReady).containsAll(required);
       } else {
         assertThat(now.hasTaint(OURS.key())).as("unverified and yet untainted").isTrue();
@@ -559,6 +560,7 @@ class GateKeeperTest {
         "kube-proxy",
         "ds-kube-proxy",
         new Placement(
+            "",
             Map.of(label, value),
             Affinity.NONE,
             List.of(),

@@ -18,6 +18,7 @@ import nodeward.readiness.Gate.Verdict;
 import nodeward.readiness.Requirement.Finding;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class GateTest {
@@ -183,14 +184,75 @@ class GateTest {
   }
 
   @Test
-  void closingAgainBringsTheTaintAndTakesTheMark() {
+  void closingAgainBringsTheTaintAndVoidsTheMark() {
     NodeChange change =
-        gate.closeAgain(opened(node(OURS, FOREIGN)), held("kube-proxy", "not Ready"))
+        gate.closeAgain(opened(node(OURS, FOREIGN)), held("kube-proxy", "not Ready"), INSTANCE, NOW)
             .change()
             .orElseThrow();
 
     assertThat(change.taints()).containsExactly(FOREIGN, OURS);
-    assertThat(change.annotations()).doesNotContainKey(Mark.ANNOTATION);
+    assertThat(gate.isOpen(applied(change), INSTANCE)).isFalse();
+    assertThat(judge(applied(change), held("kube-proxy", "not Ready")).change())
+        .as("nothing more to write")
+        .isEmpty();
+  }
+
+  @Test
+  void aMarkOfNoBootIsOfNoBootAtAll() {
+    var change = gate.closeAgain(opened(node(OURS)), held("kube-proxy", "x"), INSTANCE, NOW);
+    var bootless = new Gate(TestGate.config(OURS), new Boot("", BOOT.at(), UP));
+
+    assertThat(bootless.isOpen(applied(change.change().orElseThrow()), INSTANCE)).isFalse();
+  }
+
+  @Test
+  void keysThatTheAgentPutThereAreItsOwnUnderALaterConfiguration() {
+    NodeView repaired =
+        applied(judge(node(FOREIGN), held("kube-proxy", "no pod yet")).change().orElseThrow());
+    NodeView closedAgain =
+        applied(
+            gate.closeAgain(opened(node(OURS, FOREIGN)), held("kube-proxy", "x"), INSTANCE, NOW)
+                .change()
+                .orElseThrow());
+    Taint other = Taint.parse("startup-taint.cluster-autoscaler.kubernetes.io/x:NoSchedule");
+    var later = new Gate(TestGate.config(other), BOOT);
+
+    for (NodeView closed : List.of(repaired, closedAgain)) {
+      assertThat(closed.taints()).containsExactly(FOREIGN, OURS);
+      NodeView both =
+          applied(
+              later
+                  .judge(closed, held("kube-proxy", "x"), INSTANCE, UP, NOW)
+                  .change()
+                  .orElseThrow());
+      assertThat(both.taints()).containsExactly(FOREIGN, OURS, other);
+      assertThat(later.judge(both, fine(), INSTANCE, UP, NOW).change().orElseThrow().taints())
+          .containsExactly(FOREIGN);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "NoSchedule,       PreferNoSchedule, 2",
+    "NoSchedule,       NoSchedule,       1",
+    "NoSchedule,       NoExecute,        1",
+    "NoExecute,        PreferNoSchedule, 2",
+    "NoExecute,        NoSchedule,       1",
+    "NoExecute,        NoExecute,        1",
+    "PreferNoSchedule, PreferNoSchedule, 1",
+    "PreferNoSchedule, NoSchedule,       1",
+  })
+  void aTaintOfOurKeyWithAWeakerEffectIsNotTheGate(String wanted, String there, int taints) {
+    var strict = new Gate(TestGate.config(Taint.parse("a/b:" + wanted)), BOOT);
+    NodeView node = node(Taint.parse("a/b:" + there));
+
+    Verdict verdict = strict.judge(node, held("kube-proxy", "x"), INSTANCE, UP, NOW);
+
+    assertThat(verdict.change().map(c -> c.taints().size()).orElse(1)).isEqualTo(taints);
+    NodeView closed = verdict.change().map(GateTest::applied).orElse(node);
+    assertThat(strict.judge(closed, fine(), INSTANCE, UP, NOW).change().orElseThrow().taints())
+        .as("both go when the gate opens")
+        .isEmpty();
   }
 
   @ParameterizedTest

@@ -64,7 +64,7 @@ final class LaunchWatchTest {
   @ParameterizedTest(name = "timeout {0} beats every {1}")
   @CsvSource({"PT1H, PT30M", "PT60S, PT30S", "PT50S, PT20S", "PT45S, PT15S", "PT30S, PT10S"})
   void beatsInTime(Duration timeout, Duration between) throws Exception {
-    hook.standing(new Standing.Waiting("workers", "ready", timeout));
+    hook.standing(new Standing.Waiting("workers", "ready", timeout, LaunchHook.Into.SERVICE));
     watch.closed();
 
     assertThat(pass()).isEqualTo(between);
@@ -213,9 +213,112 @@ final class LaunchWatchTest {
     watch.opened();
     pass();
 
-    assertThat(hook.calls()).isEmpty();
+    assertThat(hook.calls()).as("of the instance alone").containsExactly("metadata");
     assertThat(watch.status())
         .containsEntry("hook", "the gate was opened by an earlier run of the agent");
+  }
+
+  // --- the warm pool
+
+  @Test
+  void anInstanceThatLeavesTheWarmPoolIsContinuedASecondTime() throws Exception {
+    hook.standing(FakeLaunchHook.WAITING_TO_REST);
+    watch.opened();
+    assertThat(pass()).isEqualTo(LaunchWatch.LOOK_AGAIN);
+    assertThat(hook.calls()).containsExactly("standing", "CONTINUE");
+
+    for (int i = 0; i < 1000; i++) {
+      time.advance(LaunchWatch.REST);
+      assertThat(pass()).isEqualTo(LaunchWatch.REST);
+    }
+    assertThat(watch.status()).containsEntry("hook", "the instance rests in the warm pool");
+    assertThat(hook.count("standing")).as("no API while it rests").isEqualTo(1);
+
+    hook.resting(false);
+    hook.standing(new Standing.NotYet("Pending"));
+    assertThat(pass()).isEqualTo(LaunchWatch.LOOK_AGAIN);
+    hook.standing(WAITING);
+    assertThat(pass()).isEqualTo(Loop.UNTIL_WOKEN);
+
+    assertThat(hook.calls()).endsWith("standing", "metadata", "standing", "CONTINUE");
+    assertThat(outcome("continue")).isEqualTo(2);
+    assertThat(watch.status())
+        .containsEntry("hook", "completed ready of group workers with CONTINUE");
+  }
+
+  @Test
+  void anInstanceThatLeavesTheWarmPoolWithAClosedGateIsKeptAliveUntilItOpens() throws Exception {
+    hook.standing(FakeLaunchHook.WAITING_TO_REST);
+    watch.opened();
+    pass();
+    watch.closed();
+    hook.resting(false);
+    hook.standing(WAITING);
+
+    assertThat(pass()).isEqualTo(Duration.ofSeconds(150));
+    assertThat(hook.count("heartbeat")).isEqualTo(1);
+    watch.opened();
+    pass();
+
+    assertThat(hook.count("CONTINUE")).isEqualTo(2);
+  }
+
+  @Test
+  void anAgentThatStartsInTheWarmPoolLongAfterTheOpeningCompletesTheSecondAction()
+      throws Exception {
+    hook.resting(true);
+    watch.restored(time.now().minus(Duration.ofHours(9)));
+    assertThat(pass()).isEqualTo(LaunchWatch.LOOK_AGAIN);
+    assertThat(pass()).isEqualTo(LaunchWatch.REST);
+
+    hook.resting(false);
+    hook.standing(WAITING);
+    assertThat(pass()).isEqualTo(Loop.UNTIL_WOKEN);
+
+    assertThat(hook.count("CONTINUE")).isEqualTo(1);
+  }
+
+  @Test
+  void aWarmPoolThatOnlyAutoScalingKnowsOfIsAskedForSeldom() throws Exception {
+    hook.standing(new Standing.Resting("Warmed:Running"));
+    watch.opened();
+
+    for (int i = 0; i < 5; i++) {
+      assertThat(pass()).isEqualTo(LaunchWatch.REST_UNSURE);
+      assertThat(watch.status()).containsEntry("hook", "the instance is Warmed:Running");
+    }
+  }
+
+  @Test
+  void anAbandonedLaunchDoesNotRest() throws Exception {
+    hook.standing(FakeLaunchHook.WAITING_TO_REST);
+    watch.abandoned();
+
+    assertThat(pass()).isEqualTo(Loop.UNTIL_WOKEN);
+
+    assertThat(outcome("abandon")).isEqualTo(1);
+  }
+
+  @Test
+  void aGateThatIsGivenUpInTheWarmPoolStillRests() throws Exception {
+    hook.standing(FakeLaunchHook.WAITING_TO_REST);
+    watch.closed();
+    pass();
+    watch.givenUp();
+    assertThat(pass()).isEqualTo(Loop.UNTIL_WOKEN);
+    // The hook ran out with CONTINUE.
+    hook.resting(true);
+    hook.standing(new Standing.Resting("Warmed:Running"));
+
+    watch.opened();
+    pass();
+    assertThat(pass()).isEqualTo(LaunchWatch.REST);
+    hook.resting(false);
+    hook.standing(WAITING);
+    pass();
+
+    // The first of them came after the action's end, which is no failure.
+    assertThat(hook.count("CONTINUE")).isEqualTo(2);
   }
 
   @Test

@@ -15,6 +15,7 @@ import nodeward.node.Owner;
 import nodeward.node.Placement;
 import nodeward.node.Placement.Affinity;
 import nodeward.node.Pod;
+import nodeward.node.Taint;
 import nodeward.readiness.Requirement.Finding;
 import nodeward.readiness.Requirement.Known;
 import nodeward.readiness.Requirement.Seen;
@@ -137,11 +138,53 @@ class RequirementTest {
             "kube-system",
             "kube-proxy",
             "u",
-            new Placement(Map.of("gpu", "true"), Affinity.NONE, List.of(), List.of(), false));
+            new Placement("", Map.of("gpu", "true"), Affinity.NONE, List.of(), List.of(), false));
 
     assertThat(judge(new Known.Found(List.of(elsewhere)), List.of()))
         .isInstanceOfSatisfying(
             Finding.Skipped.class, s -> assertThat(s.why()).contains("gpu=true"));
+  }
+
+  /** As the DaemonSet controller has it: NoSchedule keeps new pods away, and leaves those here. */
+  @Test
+  void aPodThatWasHereBeforeATaintItDoesNotTolerateStillCounts() {
+    var meek =
+        new Known.Found(
+            List.of(
+                new DaemonSetView(
+                    "kube-system",
+                    "kube-proxy",
+                    "ds-kube-proxy",
+                    new Placement("", Map.of(), Affinity.NONE, List.of(), List.of(), true))));
+    NodeView dedicated =
+        new FakeNode("node-1").register(Taint.parse("team=a:NoSchedule")).current().orElseThrow();
+
+    assertThat(requirement.judge(meek, dedicated, List.of(), NOTHING))
+        .isEqualTo(
+            new Finding.Skipped("not for this node: it does not tolerate taint team=a:NoSchedule"));
+    assertThat(requirement.judge(meek, dedicated, List.of(proxy), NOTHING))
+        .isEqualTo(new Finding.Held("not Ready"));
+    assertThat(requirement.judge(meek, dedicated, List.of(ready), NOTHING))
+        .isEqualTo(new Finding.Fine());
+  }
+
+  @Test
+  void aTaintOfAnOlderConfigurationIsOurOwnToo() {
+    var meek =
+        new Known.Found(
+            List.of(
+                new DaemonSetView(
+                    "kube-system",
+                    "kube-proxy",
+                    "ds-kube-proxy",
+                    new Placement("", Map.of(), Affinity.NONE, List.of(), List.of(), true))));
+    var own = new FakeNode("node-1").register(Taint.parse("old/gate:NoSchedule"));
+    var mark =
+        new Mark("uid-node-1", "p", "boot-0", "", "2026-11-21T07:00:00Z", List.of("old/gate"));
+    own.edit(c -> c.withAnnotation(Mark.ANNOTATION, mark.json()));
+
+    assertThat(requirement.judge(meek, own.current().orElseThrow(), List.of(), NOTHING))
+        .isEqualTo(new Finding.Held("no pod yet"));
   }
 
   @Test

@@ -53,6 +53,7 @@ final class TestGate {
         name,
         "ds-" + name,
         new Placement(
+            "",
             Map.of(),
             Affinity.NONE,
             List.of(),

@@ -26,6 +26,7 @@ import nodeward.aws.FakeAutoScaling;
 import nodeward.aws.FakeImds;
 import nodeward.aws.FakeSts;
 import nodeward.kube.FakeApiServer;
+import nodeward.linux.FakeCri;
 import nodeward.linux.FakeProc;
 import nodeward.linux.FakeUnixServer;
 
@@ -100,7 +101,7 @@ public final class SimulatedNode implements AutoCloseable {
 
   private String configuration() {
     return """
-    node: {name: %1$s, procRoot: %2$s/proc}
+    node: {name: %1$s, procRoot: %2$s/proc, criSocket: %7$s/containerd.sock}
     kubernetes: {kubeconfig: %2$s/kubeconfig}
     aws:
       metadataEndpoint: %3$s
@@ -146,6 +147,11 @@ public final class SimulatedNode implements AutoCloseable {
     proc.write("uptime", "1.00 1.00\n");
     proc.conntrack(1234, 262144);
     return bootId;
+  }
+
+  /** The pods as containerd knows them; a test puts them there. */
+  public FakeCri sandboxes() {
+    return containerd.sandboxes();
   }
 
   /** Starts the agent as a process of its own. */
