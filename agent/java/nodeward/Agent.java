@@ -1,6 +1,7 @@
 package nodeward;
 
 import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -50,9 +51,11 @@ import nodeward.linux.CriSocket;
 import nodeward.linux.DockerSocket;
 import nodeward.linux.Iptables;
 import nodeward.linux.KernelConntrack;
+import nodeward.linux.KubeletHealth;
 import nodeward.linux.NodeProber;
 import nodeward.linux.Procfs;
 import nodeward.linux.SdNotify;
+import nodeward.linux.SystemBus;
 import nodeward.metadata.MetadataProxy;
 import nodeward.metadata.SessionTags;
 import nodeward.readiness.Boot;
@@ -124,9 +127,15 @@ public final class Agent implements StatusSource, AutoCloseable {
           new ConntrackWatch(config.conntrack(), table, flows, uptime, board, registry, time));
     }
     if (config.runtime().enabled()) {
-      var docker = new DockerSocket(config.runtime().dockerSocket());
-      var containerd = new CriSocket(config.runtime().containerdSocket());
-      parts.add(new RuntimeWatch(config.runtime(), docker, containerd, board, registry, time));
+      var runtimes = config.runtime();
+      var ports =
+          new RuntimeWatch.Ports(
+              new DockerSocket(runtimes.dockerSocket()),
+              new CriSocket(runtimes.containerdSocket()),
+              new KubeletHealth(runtimes.kubeletHealth().orElse(URI.create("http://localhost"))),
+              new SystemBus(runtimes.systemBus()),
+              new Procfs(config.node().procRoot())::ioStalled);
+      parts.add(new RuntimeWatch(runtimes, ports, board, registry, time));
     }
     if (config.metadata().enabled()) {
       parts.add(

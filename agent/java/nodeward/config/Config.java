@@ -189,13 +189,19 @@ public record Config(
       boolean enabled,
       Duration interval,
       Duration timeout,
+      Duration slowAfter,
       int failures,
       Path dockerSocket,
       Path dockerPidFile,
-      Path containerdSocket) {
+      String dockerUnit,
+      Path containerdSocket,
+      String containerdUnit,
+      Optional<URI> kubeletHealth,
+      Path systemBus) {
     public ContainerRuntime {
       positive("interval", interval);
       positive("timeout", timeout);
+      positive("slowAfter", slowAfter);
       if (failures < 1) {
         throw new IllegalArgumentException("failures must be at least 1");
       }

@@ -92,10 +92,15 @@ class ConfigReaderTest {
           enabled: false
           interval: 5s
           timeout: 6s
+          slowAfter: 2s
           failures: 7
           dockerSocket: /a
           dockerPidFile: /b
+          dockerUnit: d.service
           containerdSocket: /c
+          containerdUnit: c.service
+          kubeletHealth: http://127.0.0.1:1/h
+          systemBus: /e
         conditions: {heartbeat: 8m}
         drain: {retryInterval: 9s}
         termination:
