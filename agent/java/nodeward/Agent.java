@@ -44,6 +44,7 @@ import nodeward.kube.KubeClosedNodes;
 import nodeward.kube.KubeDaemonSets;
 import nodeward.kube.KubeEvents;
 import nodeward.kube.KubeEvictions;
+import nodeward.kube.KubeRepairTurn;
 import nodeward.kube.OwnNode;
 import nodeward.kube.OwnPods;
 import nodeward.linux.CriSandboxes;
@@ -61,6 +62,7 @@ import nodeward.metadata.SessionTags;
 import nodeward.readiness.Boot;
 import nodeward.readiness.GateKeeper;
 import nodeward.readiness.LaunchWatch;
+import nodeward.runtime.Remediation;
 import nodeward.runtime.RuntimeWatch;
 import nodeward.termination.Notice;
 import nodeward.termination.TerminationWatch;
@@ -135,7 +137,15 @@ public final class Agent implements StatusSource, AutoCloseable {
               new KubeletHealth(runtimes.kubeletHealth().orElse(URI.create("http://localhost"))),
               new SystemBus(runtimes.systemBus()),
               new Procfs(config.node().procRoot())::ioStalled);
-      parts.add(new RuntimeWatch(runtimes, ports, board, registry, time));
+      var watch = new RuntimeWatch(runtimes, ports, board, registry, time);
+      parts.add(watch);
+      if (runtimes.remediation().enabled()) {
+        var mending =
+            new Remediation.Ports(
+                ports.units(), ports.disk(), new KubeRepairTurn(kube, name, time), events);
+        parts.add(
+            new Remediation(runtimes, config.state().directory(), watch, mending, registry, time));
+      }
     }
     if (config.metadata().enabled()) {
       parts.add(

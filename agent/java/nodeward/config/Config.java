@@ -197,13 +197,34 @@ public record Config(
       Path containerdSocket,
       String containerdUnit,
       Optional<URI> kubeletHealth,
-      Path systemBus) {
+      Path systemBus,
+      Remediation remediation) {
     public ContainerRuntime {
       positive("interval", interval);
       positive("timeout", timeout);
       positive("slowAfter", slowAfter);
       if (failures < 1) {
         throw new IllegalArgumentException("failures must be at least 1");
+      }
+    }
+  }
+
+  /** What the agent may do about a runtime that does not work. */
+  public record Remediation(
+      boolean enabled,
+      boolean dryRun,
+      Duration after,
+      Duration coolDown,
+      int mostPerDay,
+      double minHealthyShare) {
+    public Remediation {
+      positive("after", after);
+      positive("coolDown", coolDown);
+      if (mostPerDay < 1) {
+        throw new IllegalArgumentException("mostPerDay must be at least 1");
+      }
+      if (!(0 <= minHealthyShare && minHealthyShare <= 1)) {
+        throw new IllegalArgumentException("minHealthyShare must be from 0 to 1");
       }
     }
   }

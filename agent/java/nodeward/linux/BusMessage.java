@@ -103,8 +103,8 @@ final class BusMessage {
   // --- reading
 
   /**
-   * What came: {@code RETURN}, {@code ERROR} or something else, to which call, the error's name, and
-   * the first value of the body as text, which is empty when there is none.
+   * What came: {@code RETURN}, {@code ERROR} or something else, to which call, the error's name,
+   * and the first value of the body as text, which is empty when there is none.
    */
   record Received(int type, long replyTo, String error, String value) {}
 

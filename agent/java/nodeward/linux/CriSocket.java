@@ -12,15 +12,18 @@ import okio.ByteString;
  * own, so that it also tries whether the daemon still accepts one.
  */
 public final class CriSocket implements CriApi {
+  private static final long MOST_BYTES = 64 * 1024;
   // What kubelet's own client accepts.
-  private static final long MOST_BYTES = 16L * 1024 * 1024;
+  private static final long MOST_OF_LIST = 16L * 1024 * 1024;
   private static final String RUNTIME_READY = "RuntimeReady";
 
   private final CriClient cri;
+  private final CriClient lists;
 
   public CriSocket(Path socket) {
-    this.cri =
-        new CriClient(socket, UnixSockets.client(socket, Protocol.H2_PRIOR_KNOWLEDGE), MOST_BYTES);
+    var client = UnixSockets.client(socket, Protocol.H2_PRIOR_KNOWLEDGE);
+    this.cri = new CriClient(socket, client, MOST_BYTES);
+    this.lists = new CriClient(socket, client, MOST_OF_LIST);
   }
 
   @Override
@@ -79,7 +82,7 @@ public final class CriSocket implements CriApi {
 
   @Override
   public void list(Duration limit) throws IOException {
-    var list = new ProtobufReader(cri.call("ListPodSandbox", ByteString.EMPTY, limit));
+    var list = new ProtobufReader(lists.call("ListPodSandbox", ByteString.EMPTY, limit));
     while (list.next()) {
       // That it is well-formed to its end is all that is asked.
     }

@@ -49,7 +49,9 @@ public final class KubeletHealth implements KubeletApi {
       if (!response.isSuccessful()) {
         throw new IOException(
             "kubelet answered %d%s"
-                .formatted(response.code(), said.isEmpty() ? "" : ": " + said.lines().findFirst().orElse("")));
+                .formatted(
+                    response.code(),
+                    said.isEmpty() ? "" : ": " + said.lines().findFirst().orElse("")));
       }
     } catch (ConnectException e) {
       throw e;

@@ -80,7 +80,8 @@ public final class SystemBus implements Units {
   private <T> T converse(String what, Duration limit, Talking<T> talking) throws IOException {
     long start = System.nanoTime();
     try (var connection = new UnixSocket(socket)) {
-      Thread clock = Thread.ofVirtual().name("bus-limit").start(() -> closeAfter(connection, limit));
+      Thread clock =
+          Thread.ofVirtual().name("bus-limit").start(() -> closeAfter(connection, limit));
       try {
         connection.connect(
             InetSocketAddress.createUnresolved("bus", 0), Math.toIntExact(limit.toMillis()));
@@ -94,8 +95,7 @@ public final class SystemBus implements Units {
       if (System.nanoTime() - start >= limit.toNanos()) {
         var late =
             new SocketTimeoutException(
-                "systemd: %s was not answered within %s"
-                    .formatted(what, UnixSockets.shown(limit)));
+                "systemd: %s was not answered within %s".formatted(what, UnixSockets.shown(limit)));
         late.initCause(e);
         throw late;
       }
@@ -128,8 +128,7 @@ public final class SystemBus implements Units {
     /** Says who this is, by the credentials of the socket, and enters the bus. */
     void begin() throws IOException {
       long uid = new com.sun.security.auth.module.UnixSystem().getUid();
-      String hex =
-          HexFormat.of().formatHex(Long.toString(uid).getBytes(StandardCharsets.US_ASCII));
+      String hex = HexFormat.of().formatHex(Long.toString(uid).getBytes(StandardCharsets.US_ASCII));
       out.write(("\0AUTH EXTERNAL " + hex + "\r\n").getBytes(StandardCharsets.US_ASCII));
       out.flush();
       String answer = line();

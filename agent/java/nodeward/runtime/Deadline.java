@@ -2,19 +2,23 @@ package nodeward.runtime;
 
 import java.time.Duration;
 
-/** One limit for several questions. */
+/**
+ * One limit for several questions, in whole seconds: messages tell it, and one that tells another
+ * number each time would be written to the Node each time.
+ */
 final class Deadline {
-  private static final Duration LEAST = Duration.ofMillis(1);
-
+  private final Duration limit;
   private final long end;
 
   Deadline(Duration limit) {
+    this.limit = limit;
     this.end = System.nanoTime() + limit.toNanos();
   }
 
-  /** What is left of it; a moment when nothing is, so that the question fails by its time. */
+  /** What is left of it, rounded up to seconds; a second at least, or the limit if it is less. */
   Duration left() {
-    Duration left = Duration.ofNanos(end - System.nanoTime());
-    return left.compareTo(LEAST) < 0 ? LEAST : left;
+    long nanos = Math.max(1, end - System.nanoTime());
+    Duration left = Duration.ofSeconds((nanos + 999_999_999) / 1_000_000_000);
+    return left.compareTo(limit) < 0 ? left : limit;
   }
 }

@@ -3,14 +3,15 @@ package nodeward.runtime;
 import io.prometheus.client.CollectorRegistry;
 import io.prometheus.client.Gauge;
 import io.prometheus.client.Histogram;
+import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
-import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.concurrent.ExecutionException;
@@ -46,7 +47,7 @@ public final class RuntimeWatch implements Component {
   private static final Logger log = LoggerFactory.getLogger(RuntimeWatch.class);
   private static final String PRESSED = "; the disk is under pressure, see /proc/pressure/io";
   // A probe keeps its own limit; this much later the watch stops waiting for it.
-  private static final Duration GRACE = Duration.ofSeconds(1);
+  private static final Duration GRACE = Duration.ofSeconds(3);
 
   private final Config.ContainerRuntime config;
   private final Disk disk;
@@ -67,13 +68,7 @@ public final class RuntimeWatch implements Component {
       Conditions conditions,
       CollectorRegistry registry,
       Time time) {
-    this(
-        config,
-        probes(config, ports),
-        ports.disk,
-        conditions,
-        registry,
-        time);
+    this(config, probes(config, ports), ports.disk, conditions, registry, time);
   }
 
   RuntimeWatch(
@@ -155,9 +150,35 @@ public final class RuntimeWatch implements Component {
     runtimes.forEach(Watched::abandon);
   }
 
+  /** What is held of each runtime, by its name. */
+  Map<String, RuntimeRecord> held() {
+    var held = new LinkedHashMap<String, RuntimeRecord>();
+    runtimes.forEach(runtime -> held.put(runtime.probe.runtime(), runtime.held));
+    return held;
+  }
+
+  /** Probes a runtime once more; what it finds if that is not a failure of the runtime itself. */
+  Optional<String> recovered(String runtime) {
+    RuntimeProbe probe =
+        runtimes.stream()
+            .map(watched -> watched.probe)
+            .filter(p -> p.runtime().equals(runtime))
+            .findFirst()
+            .orElseThrow();
+    return switch (probe.probe(config.timeout())) {
+      case Probed.Failed _, Probed.Hung _ -> Optional.empty();
+      case Probed.Healthy(String what) -> Optional.of(what);
+      case Probed.Absent(String why) -> Optional.of(why);
+      case Probed.ContainersHung(String why) -> Optional.of(why);
+      case Slow(String why) -> Optional.of(why);
+    };
+  }
+
   /** One probe of each runtime; the loop's pass. */
   Duration pass(Instant now) throws InterruptedException {
-    long deadline = System.nanoTime() + config.timeout().multipliedBy(RuntimeProbe.ROUNDS).plus(GRACE).toNanos();
+    long deadline =
+        System.nanoTime()
+            + config.timeout().multipliedBy(RuntimeProbe.ROUNDS).plus(GRACE).toNanos();
     runtimes.forEach(Watched::begin);
     for (Watched runtime : runtimes) {
       runtime.take(runtime.await(deadline));
@@ -246,7 +267,8 @@ public final class RuntimeWatch implements Component {
 
     private Probed judged(Probed probed, long took) {
       return probed instanceof Probed.Healthy(String what) && took >= config.slowAfter().toNanos()
-          ? new Slow("%s answers later than after %d s".formatted(what, config.slowAfter().toSeconds()))
+          ? new Slow(
+              "%s answers later than after %d s".formatted(what, config.slowAfter().toSeconds()))
           : probed;
     }
 
@@ -286,8 +308,7 @@ public final class RuntimeWatch implements Component {
 
     void take(Probed probed) {
       switch (probed) {
-        case Probed.Healthy _, Probed.ContainersHung _, Slow _ ->
-            up.labels(probe.runtime()).set(1);
+        case Probed.Healthy _, Probed.ContainersHung _, Slow _ -> up.labels(probe.runtime()).set(1);
         case Probed.Failed _, Probed.Hung _ -> up.labels(probe.runtime()).set(0);
         case Probed.Absent _ -> up.remove(probe.runtime());
       }

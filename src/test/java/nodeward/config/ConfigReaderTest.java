@@ -101,6 +101,13 @@ class ConfigReaderTest {
           containerdUnit: c.service
           kubeletHealth: http://127.0.0.1:1/h
           systemBus: /e
+          remediation:
+            enabled: true
+            dryRun: true
+            after: 3m
+            coolDown: 4m
+            mostPerDay: 2
+            minHealthyShare: 0.7
         conditions: {heartbeat: 8m}
         drain: {retryInterval: 9s}
         termination:
