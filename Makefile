@@ -49,7 +49,7 @@ aot: packaged ## train the agent on the simulated node for a faster start (half 
 		JAVA_HOME="$(JAVA25)" $(BENCH_RUN) nodeward.bench.Training target/agent/bin/agent target/aot $(AOT)
 
 .PHONY: bench
-bench: aot ## measure the agent beside its targets and, where Go is found, its peers: AREA=footprint gate
+bench: aot ## measure the agent beside its targets and, where Go is found, its peers: AREA=footprint gate health
 	@peers=; bin=; if command -v go >/dev/null; then peers=$$(src/test/cluster/peers/build) && bin=$$(src/test/cluster/build | tail -n 1); \
 		else echo "bench: go is not installed: no peer and no real API server is measured (package golang)" >&2; fi; \
 	CLUSTER_BIN="$$bin" JAVA_HOME="$(JAVA25)" $(BENCH_RUN) nodeward.bench.Bench target/agent/bin/agent target/bench "$${peers:-target/no-peers}" $(AREA)

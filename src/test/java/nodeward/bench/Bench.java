@@ -13,7 +13,7 @@ import nodeward.simulator.SimulatedNode;
  */
 public final class Bench {
   private static final List<Area> AREAS =
-      List.of(new Footprint(), new GateOpening(), new Sessions());
+      List.of(new Footprint(), new GateOpening(), new Sessions(), new NodeHealth());
   private static final String ALL = "all";
 
   private Bench() {}
