@@ -39,12 +39,16 @@ import nodeward.http.ControlPage;
 import nodeward.http.ControlServer;
 import nodeward.http.Metrics;
 import nodeward.http.StatusSource;
+import nodeward.kube.KubeAttachments;
+import nodeward.kube.KubeBudgets;
 import nodeward.kube.KubeClient;
 import nodeward.kube.KubeClosedNodes;
 import nodeward.kube.KubeDaemonSets;
 import nodeward.kube.KubeEvents;
 import nodeward.kube.KubeEvictions;
+import nodeward.kube.KubeNamespaces;
 import nodeward.kube.KubeRepairTurn;
+import nodeward.kube.KubeTokenReviews;
 import nodeward.kube.OwnNode;
 import nodeward.kube.OwnPods;
 import nodeward.linux.CriSandboxes;
@@ -57,6 +61,7 @@ import nodeward.linux.NodeProber;
 import nodeward.linux.Procfs;
 import nodeward.linux.SdNotify;
 import nodeward.linux.SystemBus;
+import nodeward.metadata.InterceptionKeeper;
 import nodeward.metadata.MetadataProxy;
 import nodeward.metadata.SessionTags;
 import nodeward.readiness.Boot;
@@ -79,7 +84,8 @@ public final class Agent implements StatusSource, AutoCloseable {
 
   /** What people look for first; the other parts follow in the order of their start. */
   private static final List<String> SHOWN_FIRST =
-      List.of("gate", "termination", "metadata", "conditions", "conntrack", "runtime");
+      List.of(
+          "gate", "termination", "metadata", "interception", "conditions", "conntrack", "runtime");
 
   private static final Duration PULSE = Duration.ofSeconds(5);
 
@@ -89,8 +95,10 @@ public final class Agent implements StatusSource, AutoCloseable {
   private final long started = time.nanos();
   private final SdNotify systemd;
   private final Imds imds;
+  private final Imds imdsOfPods;
   private final AwsClients aws;
   private final List<Component> parts = new ArrayList<>();
+  private final Optional<MetadataProxy> metadata;
   private final Pulse pulse;
   private final Lifecycle lifecycle = new Lifecycle(CLOSE_LIMIT);
 
@@ -107,6 +115,8 @@ public final class Agent implements StatusSource, AutoCloseable {
     var pods = new OwnPods(kube, name);
     var events = new KubeEvents(kube, name, time);
     this.imds = new Imds(config.aws().metadataEndpoint(), time);
+    // Pods that ask must not keep the agent's own questions waiting.
+    this.imdsOfPods = new Imds(config.aws().metadataEndpoint(), time);
     this.aws = new AwsClients(config.aws(), imds, time);
     var board =
         new ConditionBoard(
@@ -118,8 +128,37 @@ public final class Agent implements StatusSource, AutoCloseable {
             config.metadata().enabled() ? InstanceFacts.Base.NEEDED : InstanceFacts.Base.NOT_NEEDED,
             config.metadata().baseRoleArn());
 
-    parts.addAll(List.of(kube, node, pods, events, board, instance));
     var pages = new HashMap<String, ControlPage>();
+    if (config.metadata().enabled()) {
+      // Before all others: pods that are on the node already must not reach the node's own role.
+      parts.add(new InterceptionKeeper(config.metadata(), new Iptables(), registry, time));
+    }
+    var namespaces = new KubeNamespaces(kube);
+    var podEvents = KubeEvents.ofPods(kube, name, time);
+    parts.addAll(List.of(kube, node, pods, namespaces, events, podEvents, board, instance));
+    if (config.metadata().enabled()) {
+      var proxy =
+          new MetadataProxy(
+              config.metadata(),
+              new MetadataProxy.Ports(
+                  pods,
+                  new CriSandboxes(config.node().criSocket()),
+                  new StsRoleCredentials(
+                      aws,
+                      SessionTags.ofNode(
+                          config.metadata().sessionTags(), config.node().cluster(), name)),
+                  instance,
+                  namespaces,
+                  podEvents,
+                  imdsOfPods::get,
+                  new KubeTokenReviews(kube)),
+              registry,
+              time);
+      parts.add(proxy);
+      this.metadata = Optional.of(proxy);
+    } else {
+      this.metadata = Optional.empty();
+    }
     if (config.conntrack().enabled()) {
       var table = new KernelConntrack(config.node().procRoot());
       var uptime = new Procfs(config.node().procRoot()).uptime().orElse(Duration.ofDays(1));
@@ -147,21 +186,6 @@ public final class Agent implements StatusSource, AutoCloseable {
             new Remediation(runtimes, config.state().directory(), watch, mending, registry, time));
       }
     }
-    if (config.metadata().enabled()) {
-      parts.add(
-          new MetadataProxy(
-              config.metadata(),
-              pods,
-              new CriSandboxes(config.node().criSocket()),
-              new StsRoleCredentials(
-                  aws,
-                  SessionTags.ofNode(
-                      config.metadata().sessionTags(), config.node().cluster(), name)),
-              instance,
-              new Iptables(),
-              registry,
-              time));
-    }
     if (config.gate().enabled()) {
       Optional<LaunchWatch> launch = Optional.empty();
       if (config.gate().launchHook().enabled()) {
@@ -180,14 +204,23 @@ public final class Agent implements StatusSource, AutoCloseable {
                   events,
                   board,
                   new KubeClosedNodes(kube, name, time),
-                  new NodeProber(() -> troubleOf("metadata")),
+                  new NodeProber(() -> troubleOf("metadata").or(() -> troubleOf("interception"))),
                   instance::instanceId),
               launch,
               registry,
               time));
     }
     if (config.termination().enabled()) {
-      var drainer = new Drainer(pods, new KubeEvictions(kube), config.drain(), registry, time);
+      var drainer =
+          new Drainer(
+              new Drainer.Ports(
+                  pods,
+                  new KubeEvictions(kube),
+                  new KubeBudgets(kube),
+                  new KubeAttachments(kube, name)),
+              config.drain(),
+              registry,
+              time);
       var hook = new AutoScalingHook(aws, imds, config.termination().autoScaling().hookName());
       var notices = new ImdsNotices(imds, kinds(config.termination()));
       parts.add(
@@ -196,7 +229,7 @@ public final class Agent implements StatusSource, AutoCloseable {
               config.state(),
               new TerminationWatch.Ports(node, events, notices, hook),
               drainer,
-              DrainOptions.ofDaemon(ownPod(environment)),
+              drainOptions(config.drain(), ownPod(environment)),
               registry,
               time));
     }
@@ -251,6 +284,18 @@ public final class Agent implements StatusSource, AutoCloseable {
   }
 
   @Override
+  public SequencedMap<String, Object> explain(String namespace, String pod) {
+    return metadata
+        .map(proxy -> proxy.explain(namespace, pod))
+        .orElseGet(
+            () -> {
+              var off = new LinkedHashMap<String, Object>();
+              off.put("verdict", "gets nothing here: metadata.enabled is false");
+              return off;
+            });
+  }
+
+  @Override
   public List<String> troubles() {
     var troubles = new ArrayList<String>();
     for (Component part : parts) {
@@ -276,6 +321,7 @@ public final class Agent implements StatusSource, AutoCloseable {
     lifecycle.close();
     aws.close();
     imds.close();
+    imdsOfPods.close();
     log.info("agent: stopped");
   }
 
@@ -305,6 +351,11 @@ public final class Agent implements StatusSource, AutoCloseable {
       kinds.add(Notice.Kind.MAINTENANCE);
     }
     return kinds;
+  }
+
+  private static DrainOptions drainOptions(Config.Drain config, String ownPod) {
+    DrainOptions options = DrainOptions.ofDaemon(ownPod);
+    return config.evictDaemonSets() ? options.with(DrainOptions.Flag.EVICT_DAEMON_SETS) : options;
   }
 
   /** The agent's own pod where it runs in one; its DaemonSet hands the names in. */

@@ -17,6 +17,7 @@ import software.amazon.awssdk.awscore.exception.AwsServiceException;
 import software.amazon.awssdk.core.SdkClient;
 import software.amazon.awssdk.core.exception.AbortedException;
 import software.amazon.awssdk.core.exception.SdkException;
+import software.amazon.awssdk.core.interceptor.ExecutionInterceptor;
 import software.amazon.awssdk.core.retry.RetryMode;
 import software.amazon.awssdk.http.SdkHttpClient;
 import software.amazon.awssdk.http.urlconnection.ProxyConfiguration;
@@ -49,6 +50,7 @@ public final class AwsClients implements AutoCloseable {
       Set.of("SignatureDoesNotMatch", "IncompleteSignature", "InvalidSignatureException");
 
   private final Config.Aws config;
+  private final List<ExecutionInterceptor> interceptors;
   private final Imds imds;
   private final NodeRole nodeRole;
   private final AwsClock clock;
@@ -60,7 +62,13 @@ public final class AwsClients implements AutoCloseable {
   private boolean closed;
 
   public AwsClients(Config.Aws config, Imds imds, Time time) {
+    this(config, imds, time, List.of());
+  }
+
+  /** With interceptors that see each request on its way. */
+  AwsClients(Config.Aws config, Imds imds, Time time, List<ExecutionInterceptor> interceptors) {
     this.config = config;
+    this.interceptors = List.copyOf(interceptors);
     this.imds = imds;
     this.nodeRole = new NodeRole(imds, time);
     this.clock = new AwsClock(time);
@@ -148,11 +156,14 @@ public final class AwsClients implements AutoCloseable {
         .region(region())
         .credentialsProvider(nodeRole)
         .httpClient(http())
+        // The SDK takes no endpoint of ours and a rule for one together.
+        .fipsEnabled(config.fips() && endpoint.isEmpty())
         .overrideConfiguration(
             o ->
                 o.apiCallAttemptTimeout(config.requestTimeout())
                     .apiCallTimeout(config.requestTimeout().multipliedBy(ATTEMPTS_IN_ALL))
                     .retryStrategy(RetryMode.STANDARD)
+                    .executionInterceptors(interceptors)
                     .addExecutionInterceptor(clock)
                     .defaultProfileFile(noProfiles()));
   }

@@ -30,10 +30,12 @@ public final class Cli {
   static {
     COMMANDS.put("run", RunCommand::new);
     COMMANDS.put("status", StatusCommand::new);
+    COMMANDS.put("explain", ExplainCommand::new);
     COMMANDS.put("drain", DrainCommand::new);
-    COMMANDS.put("cordon", CordonCommand::new);
-    COMMANDS.put("uncordon", UncordonCommand::new);
+    COMMANDS.put("cordon", CordonCommand.On::new);
+    COMMANDS.put("uncordon", CordonCommand.Off::new);
     COMMANDS.put("conntrack", ConntrackCommand::new);
+    COMMANDS.put("interception", InterceptionCommand::new);
     COMMANDS.put("check-config", CheckConfigCommand::new);
     COMMANDS.put("completion", CompletionCommand::new);
     COMMANDS.put("version", VersionCommand::new);

@@ -1,45 +1,50 @@
 package nodeward.cli;
 
-import io.prometheus.client.CollectorRegistry;
+import java.io.Console;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Queue;
 import java.util.concurrent.Callable;
-import nodeward.component.Time;
 import nodeward.config.Config;
 import nodeward.config.ConfigException;
 import nodeward.config.ConfigReader;
-import nodeward.drain.Cordon;
-import nodeward.drain.Drain;
 import nodeward.drain.DrainOptions;
 import nodeward.drain.DrainOptions.DryRun;
 import nodeward.drain.DrainOptions.Flag;
-import nodeward.drain.DrainPlan;
-import nodeward.drain.DrainReport;
-import nodeward.drain.Drainer;
-import nodeward.drain.Progress;
 import nodeward.kube.KubeClient;
-import nodeward.kube.KubeEvictions;
-import nodeward.kube.OwnPods;
+import nodeward.kube.OwnNode;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.TypeConversionException;
 
+/**
+ * {@code agent drain}: cordons all nodes that are meant, then drains one after the other. What
+ * fails on one node does not keep the others from being tried.
+ */
 @Command(
     name = "drain",
-    description = "Cordon a node and evict its pods, with kubectl's flags and lines.",
+    description = "Cordon nodes and evict their pods, with kubectl's flags and lines.",
     footer = "%nExit codes: 0 drained, 1 failed, 2 wrong usage, 3 time is up and pods are left.",
     mixinStandardHelpOptions = true)
 final class DrainCommand implements Callable<Integer> {
-  private static final int PODS_LEFT = 3;
+  static final int PODS_LEFT = 3;
+  static final int USUAL_CHUNK = 500;
 
   @Mixin private Target target;
+  @Mixin private DryRunOption dryRun;
 
   @Option(names = "--force", description = "Evict pods that no controller brings back, too.")
   private boolean force;
@@ -53,155 +58,236 @@ final class DrainCommand implements Callable<Integer> {
   private boolean deleteEmptyDirData;
 
   @Option(
+      names = "--grace-period",
+      paramLabel = "SECONDS",
+      defaultValue = "-1",
+      description = "Seconds that each pod gets to end; negative: its own.")
+  private int gracePeriod;
+
+  @Option(
       names = "--timeout",
       paramLabel = "DURATION",
       defaultValue = "0s",
       converter = InGosNotation.class,
-      description = "Give up after this, for example 5m; 0s: never. Default: ${DEFAULT-VALUE}.")
+      description =
+          "Give a node up after this, for example 5m; 0s: never. Default: ${DEFAULT-VALUE}.")
   private Duration timeout;
 
   @Option(
-      names = "--dry-run",
-      paramLabel = "MODE",
-      defaultValue = "none",
-      fallbackValue = "client",
-      arity = "0..1",
-      description = "none, client (print only) or server (let the API server check).")
-  private String dryRun;
+      names = "--deadline",
+      paramLabel = "DURATION",
+      converter = InGosNotation.class,
+      description =
+          "Be done after this: pods still there shortly before are deleted, budgets or not.")
+  private @Nullable Duration deadline;
+
+  @Option(
+      names = "--pod-selector",
+      paramLabel = "SELECTOR",
+      defaultValue = "",
+      description = "Only pods with these labels.")
+  private String podSelector;
+
+  @Option(
+      names = "--disable-eviction",
+      description = "Delete pods instead, which no disruption budget holds up.")
+  private boolean disableEviction;
+
+  @Option(
+      names = "--skip-wait-for-delete-timeout",
+      paramLabel = "SECONDS",
+      defaultValue = "0",
+      description = "Do not wait for pods that were to be gone this long ago; 0: wait for all.")
+  private int skipWait;
+
+  @Option(
+      names = "--chunk-size",
+      paramLabel = "N",
+      defaultValue = "" + USUAL_CHUNK,
+      description = "List the pods so many at a time, 0: all at once; they are watched anyway.")
+  private int chunkSize;
+
+  @Option(
+      names = "--evict-daemonsets",
+      description = "Evict the pods of DaemonSets after all others, for a node that is going away.")
+  private boolean evictDaemonSets;
+
+  @Option(
+      names = "--wait-for-volumes",
+      description = "Wait until the volumes of the pods are off the node, up to drain.volumeWait.")
+  private boolean waitForVolumes;
+
+  @Option(
+      names = "--explain",
+      description = "Print what would be done, in which order, and what blocks it; do nothing.")
+  private boolean explain;
+
+  @Option(
+      names = {"-o", "--output"},
+      paramLabel = "FORMAT",
+      defaultValue = "text",
+      description = "text, or json: one object for each line. Default: ${DEFAULT-VALUE}.")
+  private String output;
 
   @Spec private CommandSpec spec;
 
   @Override
   public Integer call() throws ConfigException, IOException, InterruptedException {
-    DryRun mode = mode();
+    DryRun mode = dryRun.mode();
+    DrainOptions options = options(mode);
+    DrainPrinter printer = printer(mode);
     Config config = target.read();
-    String name = target.name(config);
-    PrintWriter out = spec.commandLine().getOut();
-    PrintWriter err = spec.commandLine().getErr();
     try (var kube = target.connect(config);
-        var pods = new OwnPods(kube, name)) {
-      if (mode == DryRun.NONE) {
-        Cordon.Outcome outcome = new Cordon(Target.node(kube, name)).cordon();
-        out.println(CordonCommand.line(name, outcome, "cordoned"));
-      } else if (Target.node(kube, name).read().isEmpty()) {
-        throw Target.noSuchNode(name);
-      }
-      DrainOptions options = DrainOptions.ofKubectl(flags()).with(mode);
-      DrainPlan plan = DrainPlan.of(pods.read(), options);
-      if (!plan.errors().isEmpty()) {
-        throw new IOException(
-            "unable to drain node \"%s\": %s".formatted(name, String.join("; ", plan.errors())));
-      }
-      if (!plan.warnings().isEmpty()) {
-        err.println("Warning: " + String.join("; ", plan.warnings()));
-      }
-      return drain(kube, pods, config, options, name, out, err);
+        printer) {
+      List<OwnNode> nodes = target.nodes(config, kube);
+      return explain
+          ? explain(nodes, kube, config, options)
+          : drain(nodes, kube, config, options, printer);
     }
+  }
+
+  private int explain(List<OwnNode> nodes, KubeClient kube, Config config, DrainOptions options)
+      throws IOException {
+    int code = 0;
+    for (OwnNode node : nodes) {
+      try (var drain = new NodeDrain(kube, node, config.drain(), options, podSelector, chunkSize)) {
+        code = Math.max(code, drain.explain(limit(), spec.commandLine().getOut()));
+      }
+    }
+    return code;
   }
 
   private int drain(
+      List<OwnNode> nodes,
       KubeClient kube,
-      OwnPods pods,
       Config config,
       DrainOptions options,
-      String name,
-      PrintWriter out,
-      PrintWriter err)
+      DrainPrinter printer)
+      throws IOException, InterruptedException {
+    var drains = new ArrayDeque<NodeDrain>();
+    try {
+      for (OwnNode node : nodes) {
+        drains.add(new NodeDrain(kube, node, config.drain(), options, podSelector, chunkSize));
+      }
+      if (nodes.size() == 1) {
+        // Its pods are on their way while it is being cordoned.
+        drains.getFirst().look();
+      }
+      cordon(nodes, options.dryRun(), printer);
+      return drain(nodes, drains, printer);
+    } finally {
+      drains.forEach(NodeDrain::close);
+    }
+  }
+
+  private static void cordon(List<OwnNode> nodes, DryRun mode, DrainPrinter printer)
+      throws IOException, InterruptedException {
+    for (OwnNode node : nodes) {
+      try {
+        printer.cordoned(node.nodeName(), CordonCommand.Mark.CORDONED.apply(node, mode));
+      } catch (Target.NoSuchNode e) {
+        throw e;
+      } catch (IOException e) {
+        // As kubectl: the pods that are there can be evicted all the same.
+        printer.error(node.nodeName(), CordonCommand.Mark.CORDONED.failed(node, e));
+      }
+    }
+  }
+
+  private int drain(List<OwnNode> nodes, Queue<NodeDrain> drains, DrainPrinter printer)
       throws InterruptedException {
-    pods.start();
-    var drainer =
-        new Drainer(
-            pods, new KubeEvictions(kube), config.drain(), new CollectorRegistry(), Time.SYSTEM);
-    Instant deadline = timeout.isZero() ? Instant.MAX : Instant.now().plus(timeout);
-    Drain drain = drainer.prepare(options, deadline, progress -> print(progress, out, err));
-    DrainReport report = drain.run();
-    String how = options.dryRun() == DryRun.NONE ? "drained" : "drained (dry run)";
-    return switch (report.end()) {
-      case DRAINED -> {
-        out.printf("node/%s %s%n", name, how);
-        yield 0;
+    int worst = 0;
+    var pending = new ArrayList<String>();
+    for (OwnNode node : nodes) {
+      int code;
+      try (NodeDrain drain = drains.remove()) {
+        code = drain.run(limit(), printer);
+      } catch (IOException e) {
+        printer.error(
+            node.nodeName(),
+            "error: unable to drain node \"%s\" due to error: %s, continuing command..."
+                .formatted(node.nodeName(), e.getMessage()));
+        code = Cli.FAILED;
       }
-      case GIVEN_UP -> {
-        err.printf("agent: node %s is not drained: %s%n", name, words(report));
-        yield Cli.FAILED;
+      if (code != 0) {
+        pending.add(node.nodeName());
+        // One that failed outweighs one that ran out of time.
+        worst = worst == Cli.FAILED ? worst : code;
       }
-      case DEADLINE -> {
-        err.printf("agent: node %s is not drained, time is up: %s%n", name, words(report));
-        yield PODS_LEFT;
-      }
-      case BLIND -> {
-        err.printf("agent: node %s: time is up and its pods could not be seen%n", name);
-        yield PODS_LEFT;
-      }
-    };
-  }
-
-  private void print(Progress progress, PrintWriter out, PrintWriter err) {
-    switch (progress) {
-      case Progress.Evicting(var pod) ->
-          out.printf("evicting pod %s%s%n", pod.fullName(), suffix());
-      case Progress.Gone(var pod) -> out.printf("pod/%s evicted%n", pod.name());
-      case Progress.Evicted _ -> out.flush();
-      case Progress.Blocked(var pod, var why, var retryIn) ->
-          err.printf(
-              "error when evicting pods/\"%s\" -n \"%s\" (will retry after %.1fs): %s%n",
-              pod.name(), pod.namespace(), retryIn.toMillis() / 1000.0, why);
-      case Progress.Failed(var pod, var why, var retryIn) ->
-          err.printf(
-              "error when evicting pods/\"%s\" -n \"%s\" (will retry after %.1fs): %s%n",
-              pod.name(), pod.namespace(), retryIn.toMillis() / 1000.0, why);
-      case Progress.Refused(var pod, var why) ->
-          err.printf(
-              "error when evicting pods/\"%s\" -n \"%s\": %s%n", pod.name(), pod.namespace(), why);
-      case Progress.Left(var pod, var why) -> err.printf("pod/%s left: %s%n", pod.name(), why);
     }
-    out.flush();
-    err.flush();
+    if (!pending.isEmpty()) {
+      printer.pending(pending);
+    }
+    return worst;
   }
 
-  private String suffix() {
-    return switch (dryRun) {
-      case "client" -> " (dry run)";
-      case "server" -> " (server dry run)";
-      default -> "";
+  private Instant limit() {
+    Instant now = Instant.now();
+    Instant end = timeout.isZero() ? Instant.MAX : now.plus(timeout);
+    if (deadline == null) {
+      return end;
+    }
+    Instant other = now.plus(deadline);
+    return other.isBefore(end) ? other : end;
+  }
+
+  private DrainPrinter printer(DryRun mode) {
+    PrintWriter out = spec.commandLine().getOut();
+    PrintWriter err = spec.commandLine().getErr();
+    return switch (output) {
+      case "json" -> new DrainJson(out);
+      case "text" -> {
+        var lines = new DrainLines(out, err, mode, disableEviction);
+        boolean watched = mode == DryRun.NONE && !explain && isTerminal();
+        yield watched ? new DrainBar(lines, err, System.err, limit()) : lines;
+      }
+      default -> throw wrong("--output: \"" + output + "\" is none of text, json");
     };
   }
 
-  private static String words(DrainReport report) {
-    return String.join("; ", report.left().stream().map(Object::toString).toList());
+  /** Somebody looks at it, and all of it: output that goes elsewhere is for programs. */
+  private static boolean isTerminal() {
+    return Optional.ofNullable(System.console()).filter(Console::isTerminal).isPresent();
   }
 
-  private Flag[] flags() {
+  private DrainOptions options(DryRun mode) {
+    if (skipWait < 0) {
+      throw wrong("--skip-wait-for-delete-timeout must not be negative");
+    }
+    if (chunkSize < 0) {
+      throw wrong("--chunk-size must not be negative");
+    }
     var flags = EnumSet.noneOf(Flag.class);
-    if (force) {
-      flags.add(Flag.FORCE);
-    }
-    if (ignoreDaemonSets) {
-      flags.add(Flag.IGNORE_DAEMON_SETS);
-    }
-    if (deleteEmptyDirData) {
-      flags.add(Flag.DELETE_EMPTY_DIR_DATA);
-    }
-    return flags.toArray(Flag[]::new);
+    set(flags, Flag.FORCE, force);
+    set(flags, Flag.IGNORE_DAEMON_SETS, ignoreDaemonSets);
+    set(flags, Flag.DELETE_EMPTY_DIR_DATA, deleteEmptyDirData);
+    set(flags, Flag.DISABLE_EVICTION, disableEviction);
+    set(flags, Flag.EVICT_DAEMON_SETS, evictDaemonSets);
+    set(flags, Flag.WAIT_FOR_VOLUMES, waitForVolumes);
+    set(flags, Flag.FORCE_AT_DEADLINE, deadline != null);
+    DrainOptions options =
+        DrainOptions.ofKubectl(flags.toArray(Flag[]::new))
+            .with(mode)
+            .skippingDeleted(Duration.ofSeconds(skipWait));
+    return gracePeriod < 0 ? options : options.withGrace(Duration.ofSeconds(gracePeriod));
   }
 
-  private DryRun mode() {
-    return switch (dryRun) {
-      case "none" -> DryRun.NONE;
-      case "client" -> DryRun.CLIENT;
-      case "server" -> DryRun.SERVER;
-      default ->
-          throw new picocli.CommandLine.ParameterException(
-              spec.commandLine(), "--dry-run: \"" + dryRun + "\" is none of none, client, server");
-    };
+  private static void set(EnumSet<Flag> flags, Flag flag, boolean given) {
+    if (given) {
+      flags.add(flag);
+    }
   }
 
-  /** Durations as in the configuration. */
+  private ParameterException wrong(String why) {
+    return new ParameterException(spec.commandLine(), why);
+  }
+
+  /** Durations as in the configuration, and kubectl's bare 0. */
   static final class InGosNotation implements ITypeConverter<Duration> {
     @Override
     public Duration convert(String value) {
       try {
-        return ConfigReader.duration(value);
+        return value.equals("0") ? Duration.ZERO : ConfigReader.duration(value);
       } catch (IllegalArgumentException e) {
         throw new TypeConversionException(String.valueOf(e.getMessage()));
       }

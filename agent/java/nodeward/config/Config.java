@@ -42,6 +42,7 @@ public record Config(
       URI metadataEndpoint,
       Optional<URI> stsEndpoint,
       Optional<URI> autoScalingEndpoint,
+      boolean fips,
       Duration requestTimeout) {
     public Aws {
       positive("requestTimeout", requestTimeout);
@@ -127,8 +128,23 @@ public record Config(
       Duration sessionDuration,
       Duration refreshBefore,
       List<String> interceptInterfaces,
-      List<SessionTag> sessionTags) {
+      List<SessionTag> sessionTags,
+      boolean namespaceRestrictions,
+      RestrictionFormat namespaceRestrictionFormat,
+      boolean requireV2,
+      List<Preset> open,
+      boolean openByNamespace,
+      PodLimits podLimits,
+      Container container) {
+
+    /** What the list of roles that a namespace allows holds. */
+    public enum RestrictionFormat {
+      GLOB,
+      REGEXP
+    }
+
     public Metadata {
+      open = List.copyOf(open);
       interceptInterfaces = List.copyOf(interceptInterfaces);
       sessionTags = List.copyOf(sessionTags);
       if (!baseRoleArn.isEmpty() && !baseRoleArn.matches("arn:[\\w-]+:iam::\\d{12}:role/.*")) {
@@ -143,9 +159,38 @@ public record Config(
         throw new IllegalArgumentException("refreshBefore must be less than sessionDuration");
       }
       for (String name : interceptInterfaces) {
-        if (!name.matches("[A-Za-z0-9_.-]{1,15}\\+?")) {
+        if (!name.matches("!?[A-Za-z0-9_.-]{1,15}\\+?")) {
           throw new IllegalArgumentException(
-              "interceptInterfaces: \"" + name + "\" is not an interface name like cni0 or eni+");
+              "interceptInterfaces holds \""
+                  + name
+                  + "\", which is not an interface like cni0, eni+, !eth0 or auto");
+        }
+      }
+      if (interceptInterfaces.contains("auto")
+          && interceptInterfaces.stream().filter(n -> !n.startsWith("!")).count() > 1) {
+        throw new IllegalArgumentException(
+            "interceptInterfaces holds auto, which stands for all interfaces, and others");
+      }
+    }
+
+    /** What one pod's address may hold of the proxy at a time. */
+    public record PodLimits(int connections, int requests) {
+      public PodLimits {
+        if (connections < 1 || connections > 1024) {
+          throw new IllegalArgumentException("connections must be between 1 and 1024");
+        }
+        if (requests < 1 || requests > 1024) {
+          throw new IllegalArgumentException("requests must be between 1 and 1024");
+        }
+      }
+    }
+
+    /** The container credentials endpoint; without an address there is none. */
+    public record Container(List<Address> listen, String audience) {
+      public Container {
+        listen = List.copyOf(listen);
+        if (audience.isBlank()) {
+          throw new IllegalArgumentException("audience must be given");
         }
       }
     }
@@ -235,9 +280,30 @@ public record Config(
     }
   }
 
-  public record Drain(Duration retryInterval) {
+  public record Drain(
+      Duration retryInterval,
+      Duration reserve,
+      List<String> forceFor,
+      boolean evictDaemonSets,
+      Duration volumeWait) {
+    private static final List<String> KINDS =
+        List.of("spot", "autoscaling", "maintenance", "manual");
+
     public Drain {
+      forceFor = List.copyOf(forceFor);
       positive("retryInterval", retryInterval);
+      if (reserve.isNegative()) {
+        throw new IllegalArgumentException("reserve must not be negative");
+      }
+      if (volumeWait.isNegative()) {
+        throw new IllegalArgumentException("volumeWait must not be negative");
+      }
+      for (String kind : forceFor) {
+        if (!KINDS.contains(kind)) {
+          throw new IllegalArgumentException(
+              "forceFor: \"" + kind + "\" is none of " + String.join(", ", KINDS));
+        }
+      }
     }
   }
 

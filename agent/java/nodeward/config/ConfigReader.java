@@ -365,6 +365,7 @@ public final class ConfigReader {
     types.addDeserializer(Duration.class, new Text<>(ConfigReader::duration));
     types.addDeserializer(Taint.class, new Text<>(Taint::parse));
     types.addDeserializer(Probe.class, new Text<>(Probe::parse));
+    types.addDeserializer(Preset.class, new Text<>(Preset::parse));
     types.addDeserializer(Address.class, new Text<>(Address::parse));
     types.addDeserializer(URI.class, new Text<>(ConfigReader::uri));
     types.addDeserializer(Path.class, new Text<>(ConfigReader::absolute));

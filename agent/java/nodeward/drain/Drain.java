@@ -1,5 +1,7 @@
 package nodeward.drain;
 
+import static java.util.stream.Collectors.toCollection;
+
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
@@ -24,8 +26,10 @@ import nodeward.drain.DrainOptions.DryRun;
 import nodeward.drain.DrainOptions.Flag;
 import nodeward.drain.DrainPlan.Verdict;
 import nodeward.drain.DrainReport.End;
+import nodeward.drain.Work.Stage;
 import nodeward.node.Evicted;
-import nodeward.node.Evictions;
+import nodeward.node.Evictions.Manner;
+import nodeward.node.Evictions.Way;
 import nodeward.node.Owner;
 import nodeward.node.Pod;
 import nodeward.node.Pods;
@@ -45,15 +49,20 @@ public final class Drain {
 
   private static final Duration FIRST_RETRY = Duration.ofMillis(250);
 
+  /** How much rarer a pod is tried by the clock while its budget is watched. */
+  private static final int WATCHED = 6;
+
   /** The longest wait, so that a step of the wall clock does not move the deadline. */
   private static final Duration LONGEST_WAIT = Duration.ofSeconds(10);
 
   private final Drainer drainer;
   private final Pods pods;
-  private final Evictions evictions;
   private final Time time;
   private final DrainOptions options;
+  private final DrainPlan.Facts facts;
   private final Consumer<Progress> progress;
+  private final Instant begun;
+  private final Holdups holdups;
 
   /** One permit or more: there is something to look at. */
   private final Semaphore wakeUps = new Semaphore(0);
@@ -61,6 +70,8 @@ public final class Drain {
   private final Queue<Answer> answers = new ConcurrentLinkedQueue<>();
   // Set by any thread under the lock of this, only ever earlier; read without it.
   private volatile Instant deadline;
+  // Set by any thread, never cleared.
+  private volatile boolean force;
   // Written by the thread in run() for those who show it.
   private volatile List<Left> left = List.of();
 
@@ -68,31 +79,7 @@ public final class Drain {
   private final Map<String, Work> works = new LinkedHashMap<>();
   private final Map<String, Integer> lateComers = new HashMap<>();
   private boolean synced;
-
-  /** How far a pod is. */
-  private enum Stage {
-    /** An eviction is to be sent when {@code due} has come. */
-    DUE,
-    ASKING,
-    GOING,
-    GIVEN_UP,
-    GONE
-  }
-
-  private static final class Work {
-    final Backoff backoff;
-    Pod pod;
-    Stage stage = Stage.DUE;
-    String why = "its turn has not come";
-    long due;
-    boolean evicted;
-
-    Work(Pod pod, Backoff backoff, long due) {
-      this.pod = pod;
-      this.backoff = backoff;
-      this.due = due;
-    }
-  }
+  private long lastAccepted;
 
   /** What came of one request. */
   private sealed interface Answer {
@@ -103,14 +90,22 @@ public final class Drain {
     record Failed(Work work, String why) implements Answer {}
   }
 
-  Drain(Drainer drainer, DrainOptions options, Instant deadline, Consumer<Progress> progress) {
+  Drain(
+      Drainer drainer,
+      DrainOptions options,
+      DrainPlan.Facts facts,
+      Instant deadline,
+      Consumer<Progress> progress) {
     this.drainer = drainer;
-    this.pods = drainer.pods;
-    this.evictions = drainer.evictions;
+    this.pods = drainer.ports.pods();
     this.time = drainer.time;
     this.options = options;
+    this.facts = facts;
     this.deadline = deadline;
     this.progress = progress;
+    this.begun = time.now();
+    this.force = options.has(Flag.FORCE_AT_DEADLINE);
+    this.holdups = new Holdups(drainer.ports.budgets());
   }
 
   /**
@@ -119,6 +114,7 @@ public final class Drain {
    */
   public DrainReport run() throws InterruptedException {
     long begin = time.nanos();
+    lastAccepted = begin;
     ExecutorService threads =
         Executors.newThreadPerTaskExecutor(Thread.ofVirtual().name("evict-", 0).factory());
     drainer.started(this);
@@ -126,13 +122,17 @@ public final class Drain {
       restart();
       Optional<End> end = step(threads);
       while (end.isEmpty()) {
-        if (wakeUps.tryAcquire(untilNext().toNanos(), TimeUnit.NANOSECONDS)) {
-          wakeUps.drainPermits();
-        }
+        pause(untilNext());
         end = step(threads);
       }
-      return report(end.get(), Duration.ofNanos(time.nanos() - begin));
+      long gone = time.nanos();
+      measure("evict", lastAccepted - begin);
+      measure("end", gone - lastAccepted);
+      List<String> attached = awaitVolumes();
+      measure("volumes", time.nanos() - gone);
+      return report(end.get(), Duration.ofNanos(time.nanos() - begin), attached);
     } finally {
+      holdups.close();
       drainer.ended(this);
       threads.shutdownNow();
     }
@@ -143,6 +143,12 @@ public final class Drain {
     if (earlier.isBefore(deadline)) {
       deadline = earlier;
     }
+    wake();
+  }
+
+  /** From now on what is still there shortly before the deadline is deleted. */
+  public void force() {
+    force = true;
     wake();
   }
 
@@ -157,6 +163,12 @@ public final class Drain {
 
   void wake() {
     wakeUps.release();
+  }
+
+  private void pause(Duration most) throws InterruptedException {
+    if (wakeUps.tryAcquire(most.toNanos(), TimeUnit.NANOSECONDS)) {
+      wakeUps.drainPermits();
+    }
   }
 
   private void restart() {
@@ -175,8 +187,9 @@ public final class Drain {
     }
     boolean watching = pods.watching();
     look(watching);
+    holdups.review(works.values(), time.nanos());
     left = stillThere();
-    if (watching && works.values().stream().allMatch(Drain::settled)) {
+    if (watching && works.values().stream().allMatch(Work::settled)) {
       return Optional.of(left.isEmpty() ? End.DRAINED : End.GIVEN_UP);
     }
     if (!time.now().isBefore(deadline)) {
@@ -188,16 +201,23 @@ public final class Drain {
 
   /** How long nothing will have to be done unless something changes. */
   Duration untilNext() {
-    Duration wait = LONGEST_WAIT;
-    Instant end = deadline;
-    if (end.isBefore(time.now().plus(wait))) {
-      wait = Duration.between(time.now(), end);
+    Instant now = time.now();
+    Instant next = now.plus(LONGEST_WAIT);
+    next = earlier(next, deadline);
+    if (mayForce()) {
+      Instant polite = pace().politeUntil(longestGrace());
+      next = now.isBefore(polite) ? earlier(next, polite) : next;
     }
+    Duration wait = Duration.between(now, next);
     if (inFlight() < AT_ONCE) {
+      Map<Tier, Instant> starts = starts();
       for (Work work : works.values()) {
         Duration untilDue = Duration.ofNanos(work.due - time.nanos());
-        if (work.stage == Stage.DUE && untilDue.compareTo(wait) < 0) {
-          wait = untilDue;
+        Duration untilTurn =
+            Duration.between(now, earlier(starts.getOrDefault(work.tier, Instant.MIN), next));
+        Duration until = untilDue.compareTo(untilTurn) > 0 ? untilDue : untilTurn;
+        if (work.stage == Stage.DUE && until.compareTo(wait) < 0) {
+          wait = until;
         }
       }
     }
@@ -206,23 +226,28 @@ public final class Drain {
 
   private void hear(Answer answer) {
     Work work = answer.work();
+    work.heldBy = Optional.empty();
     switch (answer) {
       case Answer.Said(_, Evicted.Accepted()) -> {
         progress.accept(new Progress.Evicted(work.pod));
         work.evicted = true;
         work.stage = options.dryRun() == DryRun.NONE ? Stage.GOING : Stage.GONE;
-        work.why = "evicted, has not ended yet";
+        work.why = (work.forced ? "deleted" : "evicted") + ", has not ended yet";
+        lastAccepted = time.nanos();
       }
       case Answer.Said(_, Evicted.Gone()) -> gone(work);
-      case Answer.Said(_, Evicted.Blocked(String why, Duration retryAfter)) -> {
-        Duration backoff = work.backoff.next();
+      case Answer.Said(_, Evicted.Blocked(Evicted.By by, String why, Duration retryAfter)) -> {
+        drainer.retries.labels("blocked").inc();
+        work.heldBy = Optional.of(by);
+        Duration backoff = work.backoff.next().multipliedBy(holdups.sees(work) ? WATCHED : 1);
         Duration wait = retryAfter.compareTo(backoff) > 0 ? retryAfter : backoff;
         again(work, "blocked: " + why, wait);
         progress.accept(new Progress.Blocked(work.pod, why, wait));
       }
       case Answer.Said(_, Evicted.Refused(String why)) -> {
+        drainer.retries.labels("refused").inc();
         if (options.has(Flag.RETRY_REFUSED)) {
-          again(work, "refused: " + why, drainer.retryInterval);
+          again(work, "refused: " + why, drainer.config.retryInterval());
         } else {
           work.stage = Stage.GIVEN_UP;
           work.why = "refused: " + why;
@@ -230,6 +255,7 @@ public final class Drain {
         progress.accept(new Progress.Refused(work.pod, why));
       }
       case Answer.Failed(_, String why) -> {
+        drainer.retries.labels("failed").inc();
         Duration wait = work.backoff.next();
         again(work, "eviction failed: " + why, wait);
         progress.accept(new Progress.Failed(work.pod, why, wait));
@@ -259,20 +285,25 @@ public final class Drain {
       return;
     }
     Set<String> present = new HashSet<>();
-    for (DrainPlan.Entry entry : DrainPlan.of(pods.current(), options).entries()) {
+    var now = new DrainPlan.Facts(time.now(), facts.missing(), facts.unreadable());
+    for (DrainPlan.Entry entry : DrainPlan.of(pods.current(), options, now).entries()) {
       Pod pod = entry.pod();
       switch (entry.verdict()) {
         case Verdict.Leave _ -> {}
         case Verdict.Evict() -> {
-          present.add(pod.uid());
-          work(pod, first);
+          if (!madeAnew(pod, first)) {
+            present.add(pod.uid());
+            work(pod, first);
+          }
         }
         case Verdict.Await() -> {
-          present.add(pod.uid());
-          Work work = work(pod, first);
-          if (work.stage == Stage.DUE || work.stage == Stage.GIVEN_UP) {
-            work.stage = Stage.GOING;
-            work.why = "terminating, has not ended yet";
+          if (!madeAnew(pod, first)) {
+            present.add(pod.uid());
+            Work work = work(pod, first);
+            if (work.stage == Stage.DUE || work.stage == Stage.GIVEN_UP) {
+              work.stage = Stage.GOING;
+              work.why = "terminating, has not ended yet";
+            }
           }
         }
         case Verdict.Forbid(String message) -> {
@@ -294,13 +325,18 @@ public final class Drain {
     }
   }
 
+  /** DaemonSets do not mind a cordon: what they put here again stays, or this would never end. */
+  private boolean madeAnew(Pod pod, boolean first) {
+    return !first && pod.ofDaemonSet() && !works.containsKey(pod.uid());
+  }
+
   private Work work(Pod pod, boolean first) {
     Work known = works.get(pod.uid());
     if (known != null) {
       known.pod = pod;
       return known;
     }
-    Duration most = drainer.retryInterval;
+    Duration most = drainer.config.retryInterval();
     Duration least = FIRST_RETRY.compareTo(most) < 0 ? FIRST_RETRY : most;
     Work work = new Work(pod, new Backoff(least, most), time.nanos());
     works.put(pod.uid(), work);
@@ -314,31 +350,60 @@ public final class Drain {
 
   private void send(Executor threads) {
     long now = time.nanos();
+    Instant wall = time.now();
+    boolean forced = mayForce() && !wall.isBefore(pace().politeUntil(longestGrace()));
+    Map<Tier, Instant> starts = starts();
     long free = AT_ONCE - inFlight();
     for (Work work : works.values()) {
-      if (free > 0 && work.stage == Stage.DUE && work.due - now <= 0) {
+      if (free == 0) {
+        return;
+      }
+      // The first forced request does not wait for the back-off of the polite ones.
+      boolean due = work.due - now <= 0 || (forced && !work.forced);
+      boolean turn = forced || !wall.isBefore(starts.getOrDefault(work.tier, Instant.MIN));
+      if (work.stage == Stage.DUE && due && turn) {
         free--;
         work.stage = Stage.ASKING;
-        progress.accept(new Progress.Evicting(work.pod));
         Pod pod = work.pod;
+        Manner manner = manner(pod, forced, wall);
+        work.forced = forced;
+        progress.accept(
+            forced
+                ? new Progress.Forcing(pod, manner.grace().orElse(pod.grace()))
+                : new Progress.Evicting(pod));
         threads.execute(
             () -> {
-              answers.add(ask(work, pod));
+              answers.add(ask(work, pod, manner));
               wake();
             });
       }
     }
   }
 
-  private Answer ask(Work work, Pod pod) {
+  private Manner manner(Pod pod, boolean forced, Instant now) {
+    Manner manner = Manner.POLITE;
+    if (options.grace().isPresent()) {
+      manner = manner.within(options.grace().get());
+    }
+    if (mayForce()) {
+      // What would outlive the node is told how long it has.
+      Duration grace = options.grace().orElse(pod.grace());
+      Duration clamped = pace().clamped(grace, now);
+      manner = clamped.equals(grace) && !forced ? manner : manner.within(clamped);
+    }
+    if (forced || options.has(Flag.DISABLE_EVICTION)) {
+      manner = manner.by(Way.DELETION);
+    }
+    return options.dryRun() == DryRun.SERVER ? manner.checked() : manner;
+  }
+
+  private Answer ask(Work work, Pod pod, Manner manner) {
     try {
       return new Answer.Said(
           work,
-          switch (options.dryRun()) {
-            case NONE -> evictions.evict(pod);
-            case SERVER -> evictions.tryEvict(pod);
-            case CLIENT -> new Evicted.Accepted();
-          });
+          options.dryRun() == DryRun.CLIENT
+              ? new Evicted.Accepted()
+              : drainer.ports.evictions().evict(pod, manner));
     } catch (IOException e) {
       return new Answer.Failed(work, String.valueOf(e.getMessage()));
     } catch (RuntimeException e) {
@@ -347,21 +412,71 @@ public final class Drain {
     }
   }
 
-  private DrainReport report(End end, Duration took) {
+  private Pace pace() {
+    return new Pace(begun, deadline, drainer.config.reserve());
+  }
+
+  private boolean mayForce() {
+    return force && options.dryRun() == DryRun.NONE && !deadline.equals(Instant.MAX);
+  }
+
+  private Duration longestGrace() {
+    return Turns.longestGrace(works.values(), options);
+  }
+
+  private Map<Tier, Instant> starts() {
+    return Turns.starts(works.values(), options, pace());
+  }
+
+  private List<String> awaitVolumes() throws InterruptedException {
+    if (!options.has(Flag.WAIT_FOR_VOLUMES) || options.dryRun() != DryRun.NONE) {
+      return List.of();
+    }
+    Set<String> claims = claims(true);
+    claims.removeAll(claims(false));
+    var volumes =
+        new VolumeWait(
+            drainer.ports.attachments(), claims, a -> progress.accept(new Progress.Volumes(a)));
+    long until = time.nanos() + drainer.config.volumeWait().toNanos();
+    long due = time.nanos() + volumes.look().toNanos();
+    while (!volumes.isOver() && time.nanos() - until < 0 && time.now().isBefore(deadline)) {
+      // Changes of pods wake this too, and are no reason to ask for volumes.
+      pause(Duration.ofNanos(Math.max(1, due - time.nanos())));
+      if (due - time.nanos() <= 0) {
+        due = time.nanos() + volumes.look().toNanos();
+      }
+    }
+    return volumes.left();
+  }
+
+  /** Of the pods that this drain saw go, or of those that stay on the node. */
+  private Set<String> claims(boolean gone) {
+    var of =
+        gone
+            ? works.values().stream().filter(w -> w.stage == Stage.GONE).map(w -> w.pod)
+            : pods.current().stream();
+    return of.flatMap(p -> p.volumes().claims().stream().map(c -> p.namespace() + "/" + c))
+        .collect(toCollection(HashSet::new));
+  }
+
+  private void measure(String phase, long nanos) {
+    drainer.phases.labels(phase).set(nanos / 1e9);
+  }
+
+  private DrainReport report(End end, Duration took, List<String> attached) {
     for (Left l : left) {
       progress.accept(new Progress.Left(l.pod(), l.why()));
     }
-    List<Pod> evicted =
-        works.values().stream()
-            .filter(w -> w.stage == Stage.GONE && w.evicted)
-            .map(w -> w.pod)
-            .toList();
+    List<Work> done =
+        works.values().stream().filter(w -> w.stage == Stage.GONE && w.evicted).toList();
+    long forced = done.stream().filter(w -> w.forced).count();
     if (options.dryRun() == DryRun.NONE) {
-      drainer.outcomes.labels("evicted").inc(evicted.size());
-      drainer.outcomes.labels("gone").inc(works.size() - left.size() - evicted.size());
+      drainer.outcomes.labels("evicted").inc((double) (done.size() - forced));
+      drainer.outcomes.labels("forced").inc((double) forced);
+      drainer.outcomes.labels("gone").inc(works.size() - left.size() - done.size());
       drainer.outcomes.labels("left").inc(left.size());
     }
-    return new DrainReport(end, evicted, left, took);
+    return new DrainReport(end, done.stream().map(w -> w.pod).toList(), left, took, attached);
   }
 
   private List<Left> stillThere() {
@@ -375,7 +490,7 @@ public final class Drain {
     return works.values().stream().filter(w -> w.stage == Stage.ASKING).count();
   }
 
-  private static boolean settled(Work work) {
-    return work.stage == Stage.GONE || work.stage == Stage.GIVEN_UP;
+  private static Instant earlier(Instant a, Instant b) {
+    return a.isBefore(b) ? a : b;
   }
 }

@@ -1,12 +1,20 @@
 package nodeward.drain;
 
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.function.Function;
+import nodeward.drain.DrainOptions.DryRun;
 import nodeward.drain.DrainOptions.Flag;
+import nodeward.node.Owner;
 import nodeward.node.Pod;
 
 /**
@@ -15,7 +23,21 @@ import nodeward.node.Pod;
  * filter, with its texts; other than there, no warning is lost.
  */
 public record DrainPlan(List<Entry> entries) {
-  private static final int CRITICAL = 2_000_000_000;
+  /**
+   * What is known beyond the pods themselves: the time, and by {@link #daemonSet} the DaemonSets
+   * that the API server does not have, and why others could not be read.
+   */
+  public record Facts(Instant now, Set<String> missing, Map<String, String> unreadable) {
+    public Facts {
+      missing = Set.copyOf(missing);
+      unreadable = Map.copyOf(unreadable);
+    }
+
+    /** Every DaemonSet that a pod names is taken to be there. */
+    public static Facts at(Instant now) {
+      return new Facts(now, Set.of(), Map.of());
+    }
+  }
 
   /** A pod, what becomes of it, and what a person should know about that. */
   public record Entry(Pod pod, Verdict verdict, List<String> warnings) {
@@ -42,6 +64,7 @@ public record DrainPlan(List<Entry> entries) {
     OWN("is the agent's own pod"),
     DAEMON_SET("is managed by a DaemonSet"),
     MIRROR("is a static pod of the kubelet"),
+    DELETED("was to be gone long ago"),
     FINISHED("has ended");
 
     private final String text;
@@ -59,14 +82,35 @@ public record DrainPlan(List<Entry> entries) {
     entries = List.copyOf(entries);
   }
 
+  /** With every DaemonSet there, at no special time. */
   public static DrainPlan of(Collection<Pod> pods, DrainOptions options) {
+    return of(pods, options, Facts.at(Instant.EPOCH));
+  }
+
+  public static DrainPlan of(Collection<Pod> pods, DrainOptions options, Facts facts) {
     return new DrainPlan(
         pods.stream()
-            .sorted(
-                Comparator.comparing((Pod p) -> p.priority() >= CRITICAL)
-                    .thenComparing(Pod::fullName))
-            .map(p -> judge(p, options))
+            .map(p -> new Turn(Tier.of(p), p.fullName(), p))
+            .sorted(Comparator.comparing(Turn::tier).thenComparing(Turn::name))
+            .map(t -> judge(t.pod, options, facts))
             .toList());
+  }
+
+  /** What a pod is sorted by, found once for each. */
+  private record Turn(Tier tier, String name, Pod pod) {}
+
+  /** The DaemonSet that controls the pod, as {@code namespace/name}. */
+  public static String daemonSet(Pod pod) {
+    return pod.namespace() + "/" + pod.controller().map(Owner::name).orElse("");
+  }
+
+  /** The pods that go, tier by tier. */
+  public SortedMap<Tier, List<Pod>> tiers() {
+    var tiers = new TreeMap<Tier, List<Pod>>();
+    for (Pod pod : toEvict()) {
+      tiers.computeIfAbsent(Tier.of(pod), _ -> new ArrayList<>()).add(pod);
+    }
+    return tiers;
   }
 
   public List<Pod> toEvict() {
@@ -106,18 +150,33 @@ public record DrainPlan(List<Entry> entries) {
         .toList();
   }
 
-  private static Entry judge(Pod pod, DrainOptions options) {
+  private static Entry judge(Pod pod, DrainOptions options, Facts facts) {
     if (!options.ownPod().isEmpty() && pod.fullName().equals(options.ownPod())) {
       return leave(pod, Why.OWN);
+    }
+    if (longDeleted(pod, options, facts)) {
+      return leave(pod, Why.DELETED);
     }
     boolean finished = pod.finished();
     if (finished && options.has(Flag.LEAVE_FINISHED)) {
       return leave(pod, Why.FINISHED);
     }
     if (pod.ofDaemonSet() && !finished) {
-      return options.has(Flag.IGNORE_DAEMON_SETS)
-          ? leave(pod, Why.DAEMON_SET, "ignoring DaemonSet-managed Pods")
-          : forbid(pod, "DaemonSet-managed Pods (use --ignore-daemonsets to ignore)");
+      String set = daemonSet(pod);
+      if (facts.unreadable().containsKey(set)) {
+        return forbid(pod, facts.unreadable().get(set));
+      }
+      if (facts.missing().contains(set)) {
+        if (!options.has(Flag.FORCE)) {
+          // kubectl shows the API server's answer as it is.
+          String name = set.substring(set.indexOf('/') + 1);
+          return forbid(pod, "daemonsets.apps \"%s\" not found".formatted(name));
+        }
+      } else if (!options.has(Flag.EVICT_DAEMON_SETS)) {
+        return options.has(Flag.IGNORE_DAEMON_SETS)
+            ? leave(pod, Why.DAEMON_SET, "ignoring DaemonSet-managed Pods")
+            : forbid(pod, "DaemonSet-managed Pods (use --ignore-daemonsets to ignore)");
+      }
     }
     if (pod.mirror()) {
       return leave(pod, Why.MIRROR);
@@ -135,7 +194,17 @@ public record DrainPlan(List<Entry> entries) {
       }
       warnings.add("deleting Pods that declare no controller");
     }
-    return new Entry(pod, pod.terminating() ? new Verdict.Await() : new Verdict.Evict(), warnings);
+    // Whoever only looks does not wait.
+    boolean await = pod.terminating() && options.dryRun() == DryRun.NONE;
+    return new Entry(pod, await ? new Verdict.Await() : new Verdict.Evict(), warnings);
+  }
+
+  /** kubectl counts whole seconds and skips what is older than so many. */
+  private static boolean longDeleted(Pod pod, DrainOptions options, Facts facts) {
+    return pod.terminating()
+        && !options.skipDeleted().isZero()
+        && Duration.between(pod.deletion(), facts.now()).toSeconds()
+            > options.skipDeleted().toSeconds();
   }
 
   private static Entry leave(Pod pod, Why why, String... warnings) {

@@ -6,9 +6,10 @@ import nodeward.node.Pod;
 
 /**
  * How a drain ended: the pods that it evicted and that are gone, those that it was to evict and
- * that are left, and how long it took.
+ * that are left, how long it took, and the VolumeAttachments of gone pods that are left.
  */
-public record DrainReport(End end, List<Pod> evicted, List<Left> left, Duration took) {
+public record DrainReport(
+    End end, List<Pod> evicted, List<Left> left, Duration took, List<String> attached) {
   /** How it ended. */
   public enum End {
     /** Every pod that was to go is gone. */
@@ -24,6 +25,12 @@ public record DrainReport(End end, List<Pod> evicted, List<Left> left, Duration 
   public DrainReport {
     evicted = List.copyOf(evicted);
     left = List.copyOf(left);
+    attached = List.copyOf(attached);
+  }
+
+  /** With no volume left. */
+  public DrainReport(End end, List<Pod> evicted, List<Left> left, Duration took) {
+    this(end, evicted, left, took, List.of());
   }
 
   public boolean drained() {

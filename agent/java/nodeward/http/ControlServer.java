@@ -20,6 +20,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.SequencedMap;
 import java.util.concurrent.Semaphore;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import nodeward.component.Component;
 import nodeward.component.Health;
 import org.jspecify.annotations.Nullable;
@@ -33,6 +35,8 @@ import org.slf4j.LoggerFactory;
  */
 public final class ControlServer implements Component {
   private static final Logger log = LoggerFactory.getLogger(ControlServer.class);
+  private static final Pattern EXPLAIN =
+      Pattern.compile("/explain/([a-z0-9-]{1,63})/([a-z0-9.-]{1,253})");
   private static final int HEAD_LIMIT = 8192;
   private static final int CONNECTIONS = 16;
   private static final Duration REQUEST_LIMIT = Duration.ofSeconds(5);
@@ -162,15 +166,20 @@ public final class ControlServer implements Component {
       String[] request = head.lines().findFirst().orElse("").split(" ", -1);
       if (request.length != 3 || !request[2].startsWith("HTTP/1.")) {
         answer(out, "400 Bad Request", "text/plain", "not an HTTP request\n");
+        return;
+      }
+      String[] target = request[1].split("\\?", 2);
+      Matcher explain = EXPLAIN.matcher(request[1]);
+      boolean known = target[0].equals("/status") || pages.containsKey(target[0]);
+      if (!known && !explain.matches()) {
+        answer(out, "404 Not Found", "text/plain", "there is no " + request[1] + "\n");
+      } else if (!request[0].equals("GET")) {
+        answer(out, "405 Method Not Allowed", "text/plain", "only GET\n");
+      } else if (explain.matches()) {
+        String body = json.writeValueAsString(source.explain(explain.group(1), explain.group(2)));
+        answer(out, "200 OK", "application/json", body + "\n");
       } else {
-        String[] target = request[1].split("\\?", 2);
-        if (!target[0].equals("/status") && !pages.containsKey(target[0])) {
-          answer(out, "404 Not Found", "text/plain", "there is no " + request[1] + "\n");
-        } else if (!request[0].equals("GET")) {
-          answer(out, "405 Method Not Allowed", "text/plain", "only GET\n");
-        } else {
-          page(out, target[0], target.length < 2 ? "" : target[1]);
-        }
+        page(out, target[0], target.length < 2 ? "" : target[1]);
       }
     } catch (IOException e) {
       log.debug("control: request failed why=\"{}\"", e.getMessage());

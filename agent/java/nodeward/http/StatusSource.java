@@ -8,6 +8,9 @@ public interface StatusSource {
   /** The whole status, as {@code agent status -o json} prints it. */
   SequencedMap<String, Object> status();
 
+  /** Which role the pod gets or why it gets none, step by step. */
+  SequencedMap<String, Object> explain(String namespace, String pod);
+
   /** What keeps the agent from being ready, a line each; empty when it is. */
   List<String> troubles();
 

@@ -11,10 +11,14 @@ import io.fabric8.kubernetes.api.model.PodCondition;
 import io.fabric8.kubernetes.api.model.PodIP;
 import io.fabric8.kubernetes.api.model.PodSpec;
 import io.fabric8.kubernetes.api.model.PodStatus;
+import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
+import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetSpec;
+import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetStatus;
 import java.net.InetAddress;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.format.DateTimeParseException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -22,7 +26,9 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import nodeward.node.Budget;
 import nodeward.node.Condition;
+import nodeward.node.LabelSelector;
 import nodeward.node.NodeView;
 import nodeward.node.Owner;
 import nodeward.node.Pod;
@@ -78,7 +84,70 @@ final class Domain {
         text(spec.getServiceAccountName()),
         all(meta.getOwnerReferences()).map(Domain::owner).toList(),
         map(meta.getLabels()),
-        map(meta.getAnnotations()));
+        map(meta.getAnnotations()),
+        volumes(text(meta.getName()), spec));
+  }
+
+  static Budget budget(PodDisruptionBudget budget) {
+    ObjectMeta meta = orNew(budget.getMetadata(), ObjectMeta::new);
+    PodDisruptionBudgetSpec spec = orNew(budget.getSpec(), PodDisruptionBudgetSpec::new);
+    PodDisruptionBudgetStatus status = orNew(budget.getStatus(), PodDisruptionBudgetStatus::new);
+    return new Budget(
+        text(meta.getNamespace()),
+        text(meta.getName()),
+        text(meta.getResourceVersion()),
+        selector(spec.getSelector()),
+        number(status.getDesiredHealthy()),
+        number(status.getCurrentHealthy()),
+        number(status.getDisruptionsAllowed()),
+        "AlwaysAllow".equals(spec.getUnhealthyPodEvictionPolicy())
+            ? Budget.Unready.ALWAYS
+            : Budget.Unready.IF_HEALTHY,
+        number(status.getObservedGeneration()) >= number(meta.getGeneration()));
+  }
+
+  /** Empty selects every pod of the namespace in policy/v1, none selects nothing. */
+  private static LabelSelector selector(
+      io.fabric8.kubernetes.api.model.@Nullable LabelSelector selector) {
+    if (selector == null) {
+      return LabelSelector.NOTHING;
+    }
+    var requirements = new ArrayList<LabelSelector.Requirement>();
+    map(selector.getMatchLabels())
+        .forEach(
+            (key, value) ->
+                requirements.add(new LabelSelector.Requirement(key, "In", List.of(value))));
+    all(selector.getMatchExpressions())
+        .forEach(
+            e ->
+                requirements.add(
+                    new LabelSelector.Requirement(
+                        text(e.getKey()), text(e.getOperator()), all(e.getValues()).toList())));
+    return LabelSelector.of(requirements);
+  }
+
+  private static int number(@Nullable Number number) {
+    return number == null ? 0 : number.intValue();
+  }
+
+  private static Pod.Volumes volumes(String pod, PodSpec spec) {
+    var claims = new ArrayList<String>();
+    var hostPaths = new ArrayList<String>();
+    all(spec.getVolumes())
+        .forEach(
+            v -> {
+              if (v.getPersistentVolumeClaim() != null) {
+                claims.add(text(v.getPersistentVolumeClaim().getClaimName()));
+              }
+              if (v.getEphemeral() != null) {
+                // The controller names the claim of a generic ephemeral volume so.
+                claims.add(pod + "-" + text(v.getName()));
+              }
+              if (v.getHostPath() != null) {
+                hostPaths.add(text(v.getHostPath().getPath()));
+              }
+            });
+    return new Pod.Volumes(claims, hostPaths);
   }
 
   /** The API server stores no taint without key or effect. */

@@ -1,11 +1,15 @@
 package nodeward.kube;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.fabric8.kubernetes.api.model.Namespace;
+import io.fabric8.kubernetes.api.model.NamespaceList;
 import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.api.model.NodeList;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodList;
 import io.fabric8.kubernetes.api.model.Status;
+import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
+import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetList;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import io.fabric8.kubernetes.client.http.HttpRequest;
@@ -144,6 +148,11 @@ public final class KubeClient implements Component {
     traffic.onWatch(resource, attempts, watching);
   }
 
+  /** Ends {@link #onWatch}. */
+  void offWatch(String resource, WatchAttempts attempts) {
+    traffic.offWatch(resource, attempts);
+  }
+
   /**
    * Reads what is at the path, whatever the answer; an {@link IOException} when there was none.
    *
@@ -234,7 +243,16 @@ public final class KubeClient implements Component {
    */
   private static KubernetesSerialization serialization() {
     var serialization = new KubernetesSerialization(new ObjectMapper(), false);
-    Stream.of(Node.class, NodeList.class, Pod.class, PodList.class, Status.class)
+    Stream.of(
+            Namespace.class,
+            NamespaceList.class,
+            Node.class,
+            NodeList.class,
+            Pod.class,
+            PodList.class,
+            PodDisruptionBudget.class,
+            PodDisruptionBudgetList.class,
+            Status.class)
         .forEach(serialization::registerKubernetesResource);
     return serialization;
   }

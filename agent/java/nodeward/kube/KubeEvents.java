@@ -18,17 +18,19 @@ import nodeward.component.Health;
 import nodeward.component.Loop;
 import nodeward.component.Time;
 import nodeward.node.NodeEvents;
+import nodeward.node.Pod;
+import nodeward.node.PodEvents;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Core/v1 Events on the Node, sent one after the other by one virtual thread. What is told while
- * the API server is away waits in a short queue, whose oldest is dropped when it is full; the same
- * told again within ten minutes is counted up on the Event that is there; a burst is slowed down to
- * one in ten seconds. {@link #tell} never blocks and never fails.
+ * Core/v1 Events on the Node, or on its pods, sent one after the other by one virtual thread. What
+ * is told while the API server is away waits in a short queue, whose oldest is dropped when it is
+ * full; the same told again within ten minutes is counted up on the Event that is there; a burst is
+ * slowed down to one in ten seconds. {@link #tell} never blocks and never fails.
  */
-public final class KubeEvents implements NodeEvents, Component {
+public final class KubeEvents implements NodeEvents, PodEvents, Component {
   private static final Logger log = LoggerFactory.getLogger(KubeEvents.class);
 
   private static final int QUEUE = 64;
@@ -39,25 +41,46 @@ public final class KubeEvents implements NodeEvents, Component {
   private static final Duration CLOSE_LIMIT = Duration.ofSeconds(2);
   // The longest message that the API server takes.
   private static final int LONGEST_MESSAGE = 1024;
-  // Where Events on objects without a namespace live, kubelet's too.
-  private static final String PATH = "/api/v1/namespaces/default/events";
 
-  private record Told(Type type, String reason, String message, Instant at) {
-    Told shortened() {
-      return message.length() <= LONGEST_MESSAGE
-          ? this
-          : new Told(type, reason, message.substring(0, LONGEST_MESSAGE - 3) + "...", at);
+  /** What an Event is about; it lives in the same namespace. */
+  private record Target(String kind, String namespace, String name, String uid) {
+    /** Without a namespace, so its Events live where kubelet's do. */
+    static Target node(String name) {
+      // kubectl describe looks for the Node's name in place of its UID, as kubelet writes it.
+      return new Target("Node", "default", name, name);
     }
 
-    Text text() {
-      return new Text(type, reason, message);
+    static Target pod(Pod pod) {
+      return new Target("Pod", pod.namespace(), pod.name(), pod.uid());
+    }
+
+    String path() {
+      return "/api/v1/namespaces/" + KubeClient.segment(namespace) + "/events";
+    }
+
+    @Override
+    public String toString() {
+      return kind.equals("Node") ? "node " + name : "pod " + namespace + "/" + name;
     }
   }
 
-  private record Text(Type type, String reason, String message) {}
+  private record Told(Target target, Type type, String reason, String message, Instant at) {
+    Told shortened() {
+      return message.length() <= LONGEST_MESSAGE
+          ? this
+          : new Told(target, type, reason, message.substring(0, LONGEST_MESSAGE - 3) + "...", at);
+    }
+
+    Text text() {
+      return new Text(target, type, reason, message);
+    }
+  }
+
+  private record Text(Target target, Type type, String reason, String message) {}
 
   private record Sent(String name, int count, Instant last) {}
 
+  private final String name;
   private final KubeClient kube;
   private final String node;
   private final Time time;
@@ -75,22 +98,30 @@ public final class KubeEvents implements NodeEvents, Component {
   private String refusal = "";
   private long sequence;
 
+  /** For the Node. */
   public KubeEvents(KubeClient kube, String node, Time time) {
+    this("events", kube, node, time);
+  }
+
+  /** For pods of the node: a burst of theirs must not slow the Node's own Events down. */
+  public static KubeEvents ofPods(KubeClient kube, String node, Time time) {
+    return new KubeEvents("pod-events", kube, node, time);
+  }
+
+  private KubeEvents(String name, KubeClient kube, String node, Time time) {
+    this.name = name;
     this.kube = kube;
     this.node = node;
     this.time = time;
     this.permitsAt = time.nanos();
     this.loop =
         new Loop(
-            "events",
-            this::sendNext,
-            new Backoff(Duration.ofSeconds(1), Duration.ofSeconds(30)),
-            time);
+            name, this::sendNext, new Backoff(Duration.ofSeconds(1), Duration.ofSeconds(30)), time);
   }
 
   @Override
   public String name() {
-    return "events";
+    return name;
   }
 
   @Override
@@ -119,6 +150,15 @@ public final class KubeEvents implements NodeEvents, Component {
 
   @Override
   public void tell(Type type, String reason, String message) {
+    tell(Target.node(node), type, reason, message);
+  }
+
+  @Override
+  public void tell(Pod pod, Type type, String reason, String message) {
+    tell(Target.pod(pod), type, reason, message);
+  }
+
+  private void tell(Target target, Type type, String reason, String message) {
     lock.lock();
     try {
       if (queue.size() == QUEUE) {
@@ -126,7 +166,7 @@ public final class KubeEvents implements NodeEvents, Component {
         dropped++;
         log.debug("events: dropped reason={} message=\"{}\"", oldest.reason, oldest.message);
       }
-      queue.addLast(new Told(type, reason, message, time.now()).shortened());
+      queue.addLast(new Told(target, type, reason, message, time.now()).shortened());
     } finally {
       lock.unlock();
     }
@@ -189,9 +229,9 @@ public final class KubeEvents implements NodeEvents, Component {
     patch.put("count", before.count + 1).put("lastTimestamp", text(told.at));
     Answer answer =
         kube.send(
-            "count event " + told.reason + " of node " + node,
+            "count event " + told.reason + " of " + told.target,
             "PATCH",
-            PATH + "/" + KubeClient.segment(before.name),
+            told.target.path() + "/" + KubeClient.segment(before.name),
             NodePatch.MERGE_PATCH,
             patch.toString());
     if (answer.accepted()) {
@@ -202,19 +242,22 @@ public final class KubeEvents implements NodeEvents, Component {
 
   private Answer create(Told told) throws IOException {
     String name =
-        node
+        told.target.name
             + "."
             + Long.toHexString(ChronoUnit.NANOS.between(Instant.EPOCH, told.at) + sequence++);
     ObjectNode event = JsonNodeFactory.instance.objectNode();
     event.put("apiVersion", "v1").put("kind", "Event");
-    event.putObject("metadata").put("namespace", "default").put("name", name);
-    // kubectl describe looks for the Node's name in place of its UID, as kubelet writes it.
-    event
-        .putObject("involvedObject")
-        .put("apiVersion", "v1")
-        .put("kind", "Node")
-        .put("name", node)
-        .put("uid", node);
+    event.putObject("metadata").put("namespace", told.target.namespace).put("name", name);
+    ObjectNode involved =
+        event
+            .putObject("involvedObject")
+            .put("apiVersion", "v1")
+            .put("kind", told.target.kind)
+            .put("name", told.target.name)
+            .put("uid", told.target.uid);
+    if (told.target.kind.equals("Pod")) {
+      involved.put("namespace", told.target.namespace);
+    }
     event.putObject("source").put("component", "nodeward").put("host", node);
     event
         .put("reportingComponent", "nodeward")
@@ -227,9 +270,9 @@ public final class KubeEvents implements NodeEvents, Component {
         .put("lastTimestamp", text(told.at));
     Answer answer =
         kube.send(
-            "create event " + told.reason + " of node " + node,
+            "create event " + told.reason + " of " + told.target,
             "POST",
-            PATH,
+            told.target.path(),
             KubeClient.JSON,
             event.toString());
     // The connection broke after the API server had taken it, and okhttp sent it again.

@@ -20,22 +20,35 @@ public final class OwnPods implements Pods, Component {
 
   private final KubeClient kube;
   private final String node;
+  private final String labelSelector;
   private final int page;
   private final Watch<io.fabric8.kubernetes.api.model.Pod, Pod> watch;
 
   public OwnPods(KubeClient kube, String node) {
-    this(kube, node, PAGE);
+    this(kube, node, "", PAGE);
   }
 
   OwnPods(KubeClient kube, String node, int page) {
+    this(kube, node, "", page);
+  }
+
+  /**
+   * Those of them that the label selector matches, in the API's notation; empty: all. {@code page}
+   * is how many {@link #read} asks for at a time, 0 for all at once.
+   */
+  public OwnPods(KubeClient kube, String node, String labelSelector, int page) {
     this.kube = kube;
     this.node = node;
+    this.labelSelector = labelSelector;
     this.page = page;
     this.watch =
         new Watch<>(
             "pods",
             kube,
-            client -> client.pods().inAnyNamespace().withField("spec.nodeName", node),
+            client -> {
+              var ofNode = client.pods().inAnyNamespace().withField("spec.nodeName", node);
+              return labelSelector.isEmpty() ? ofNode : ofNode.withLabelSelector(labelSelector);
+            },
             io.fabric8.kubernetes.api.model.Pod::new,
             Domain::pod);
   }
@@ -109,7 +122,10 @@ public final class OwnPods implements Pods, Component {
   private Answer page(String next) throws IOException {
     String path =
         "/api/v1/pods?fieldSelector=%s&limit=%d"
-            .formatted(KubeClient.segment("spec.nodeName=" + node), page);
+                .formatted(KubeClient.segment("spec.nodeName=" + node), page)
+            + (labelSelector.isEmpty()
+                ? ""
+                : "&labelSelector=" + KubeClient.segment(labelSelector));
     return kube.get(
         "list pods of node " + node,
         next.isEmpty() ? path : path + "&continue=" + KubeClient.segment(next));

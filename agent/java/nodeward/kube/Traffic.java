@@ -48,9 +48,22 @@ final class Traffic extends Collector implements Interceptor {
     metrics.register(this);
   }
 
+  /**
+   * {@code resource} is the last segment of the collection's path, {@code pods}; that of one
+   * namespace has the namespace before it, {@code default/poddisruptionbudgets}, and no gauge, for
+   * namespaces have no bound.
+   */
   void onWatch(String resource, WatchAttempts hears, BooleanSupplier watching) {
     attempts.put(resource, hears);
-    this.watching.put(resource, watching);
+    if (!resource.contains("/")) {
+      this.watching.put(resource, watching);
+    }
+  }
+
+  void offWatch(String resource, WatchAttempts hears) {
+    if (attempts.remove(resource, hears)) {
+      watching.remove(resource);
+    }
   }
 
   OkHttpClientFactory httpClients() {
@@ -133,11 +146,25 @@ final class Traffic extends Collector implements Interceptor {
 
   /** The list or the watch of an informer; lists of ours have a limit. */
   private boolean isWatchStep(Request request) {
-    HttpUrl url = request.url();
     return request.method().equals("GET")
-        && attempts.containsKey(url.pathSegments().getLast())
-        && url.queryParameter("fieldSelector") != null
-        && url.queryParameter("limit") == null;
+        && request.url().queryParameter("limit") == null
+        && attempts.containsKey(resource(request));
+  }
+
+  /** As {@link #onWatch} names it; a path without namespace is one only with a selector. */
+  private static String resource(Request request) {
+    List<String> path = request.url().pathSegments();
+    String last = path.getLast();
+    if (isSelection(request.url())) {
+      return last;
+    }
+    int n = path.size();
+    return n > 3 && path.get(n - 3).equals("namespaces") ? path.get(n - 2) + "/" + last : "";
+  }
+
+  private static boolean isSelection(HttpUrl url) {
+    return url.queryParameter("fieldSelector") != null
+        || url.queryParameter("labelSelector") != null;
   }
 
   private static String peek(Response response) throws IOException {
@@ -146,9 +173,8 @@ final class Traffic extends Collector implements Interceptor {
     }
   }
 
-  /** The resource is the last segment: {@code /api/v1/pods}. */
   private void tell(Request request, Consumer<WatchAttempts> what) {
-    WatchAttempts hears = attempts.get(request.url().pathSegments().getLast());
+    WatchAttempts hears = attempts.get(resource(request));
     if (hears != null) {
       what.accept(hears);
     }
@@ -157,7 +183,8 @@ final class Traffic extends Collector implements Interceptor {
   private static String verb(Request request) {
     return switch (request.method()) {
       case "GET" -> {
-        boolean collection = request.url().queryParameter("fieldSelector") != null;
+        boolean collection =
+            isSelection(request.url()) || request.url().queryParameter("limit") != null;
         yield request.header(UPGRADE) != null ? "watch" : collection ? "list" : "get";
       }
       case "POST" -> "create";

@@ -77,6 +77,11 @@ final class Watch<T extends HasMetadata, V> implements AutoCloseable {
     return synced && informer.map(SharedIndexInformer::isWatching).orElse(false);
   }
 
+  /** Whether there has been a complete list, so that what is missing in it does not exist. */
+  boolean synced() {
+    return synced;
+  }
+
   void onChange(Runnable listener) {
     listeners.add(listener);
   }
@@ -101,6 +106,7 @@ final class Watch<T extends HasMetadata, V> implements AutoCloseable {
   public void close() {
     starter.close();
     informer.ifPresent(SharedIndexInformer::stop);
+    kube.offWatch(resource, series);
   }
 
   /**

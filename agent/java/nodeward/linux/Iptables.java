@@ -3,31 +3,50 @@ package nodeward.linux;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
-import java.net.Inet4Address;
 import java.net.InetAddress;
+import java.net.NetworkInterface;
+import java.net.SocketException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import nodeward.metadata.Firewall;
 import nodeward.metadata.Interception;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
- * The interception as rules of iptables, nft or legacy: a chain of its own in the nat table, and
- * one jump to it at the head of PREROUTING. The chain is filled anew and the jump replaced in one
- * transaction of {@code iptables-restore}, so no packet meets half of it and repeating it changes
- * nothing. Blocks its caller for two child processes.
+ * The interception as rules of iptables, nft or legacy, whichever the node uses already: each table
+ * is changed in one transaction of {@code iptables-restore}, so no packet meets half of it and
+ * repeating it changes nothing. Blocks its caller for a few child processes.
  */
 public final class Iptables implements Firewall {
-  private static final String CHAIN = "NODEWARD";
+  private static final Logger log = LoggerFactory.getLogger(Iptables.class);
   private static final Duration LIMIT = Duration.ofSeconds(15);
+  private static final Duration NETLINK_LIMIT = Duration.ofSeconds(5);
   private static final Executor THREADS = Thread::startVirtualThread;
+  private static final String WAIT = "5";
+
+  // Chains that kubelet makes so that others can tell which of the two it uses.
+  private static final Pattern OF_KUBELET =
+      Pattern.compile("(?m)^:KUBE-(IPTABLES-HINT|KUBELET-CANARY) ");
+  private static final List<String> BACKENDS = List.of("-nft", "-legacy");
+
+  /** What our chains and the jumps into them looked like right after they were made. */
+  private record Installed(String tool, List<String> refusing, List<String> leading) {}
 
   private final List<String> prefix;
+  private final Map<Family, Installed> installed = new ConcurrentHashMap<>();
 
   public Iptables() {
     this(List.of());
@@ -39,42 +58,152 @@ public final class Iptables implements Firewall {
   }
 
   @Override
-  public void install(Interception interception) throws IOException {
-    String saved = run(List.of("iptables-save", "-t", "nat"), "");
-    run(List.of("iptables-restore", "--noflush", "--wait=5"), rules(interception, saved));
+  public void install(Interception interception, Family family) throws IOException {
+    String tool = tool(family);
+    String rules =
+        IptablesRules.install(
+            interception,
+            family,
+            chain(tool, IptablesRules.REFUSAL.table(), IptablesRules.REFUSAL.chain()),
+            chain(tool, IptablesRules.LEADING.table(), IptablesRules.LEADING.chain()));
+    run(List.of(tool + "-restore", "--noflush", "--wait=" + WAIT), rules);
+    installed.put(
+        family,
+        new Installed(tool, own(tool, IptablesRules.REFUSAL), own(tool, IptablesRules.LEADING)));
   }
 
-  /** Input for {@code iptables-restore} on top of what {@code iptables-save} told. */
-  static String rules(Interception interception, String saved) throws IOException {
-    String metadata = Interception.METADATA.host().getHostAddress();
-    String match = "-d " + metadata + "/32 -p tcp -m tcp --dport " + Interception.METADATA.port();
-    var rules = new ArrayList<String>();
-    rules.add("*nat");
-    rules.add(":" + CHAIN + " - [0:0]");
-    for (String name : interception.interfaces()) {
-      rules.add("-A " + CHAIN + " -i " + name + " -p tcp " + target(interception));
+  @Override
+  public Optional<String> missing(Family family) throws IOException {
+    Installed before = installed.get(family);
+    if (before == null) {
+      return Optional.of("the rules have not been put in place");
     }
-    saved
+    var gone = new ArrayList<>(before.refusing);
+    gone.addAll(before.leading);
+    gone.removeAll(own(before.tool, IptablesRules.REFUSAL));
+    gone.removeAll(own(before.tool, IptablesRules.LEADING));
+    return gone.isEmpty() ? Optional.empty() : Optional.of(String.join("; ", gone));
+  }
+
+  @Override
+  public int forgetFlows(Interception interception) throws IOException {
+    Set<InetAddress> services =
+        interception.services().stream().map(s -> s.address().host()).collect(Collectors.toSet());
+    try (var netlink = Netlink.open(NETLINK_LIMIT)) {
+      // Led to the proxy already, or the host's own: those go on.
+      return netlink.forgetFlows(
+          flow ->
+              services.contains(flow.destination())
+                  && flow.destination().equals(flow.replySource())
+                  && !isOfThisHost(flow.source()));
+    }
+  }
+
+  /** Of both families and both kinds of iptables, whichever a run may have used. */
+  @Override
+  public List<String> remove() throws IOException {
+    var removed = new ArrayList<String>();
+    for (Family family : Family.values()) {
+      for (String backend : BACKENDS) {
+        String tool = command(family) + backend;
+        if (runs(tool)) {
+          remove(tool, IptablesRules.LEADING, removed);
+          remove(tool, IptablesRules.REFUSAL, removed);
+        }
+      }
+    }
+    installed.clear();
+    return List.copyOf(removed);
+  }
+
+  private void remove(String tool, IptablesRules.Hook hook, List<String> removed)
+      throws IOException {
+    // Not by asking for the chain: that would make legacy tables that nobody uses.
+    String table = IptablesRules.table(run(List.of(tool + "-save"), ""), hook.table());
+    if (!table.contains("\n:" + IptablesRules.CHAIN + " ")) {
+      return;
+    }
+    List<String> jumps = IptablesRules.jumps(hook, table);
+    run(
+        List.of(tool + "-restore", "--noflush", "--wait=" + WAIT),
+        IptablesRules.remove(hook, jumps));
+    String own = "-A " + IptablesRules.CHAIN + " ";
+    table
         .lines()
-        .filter(rule -> rule.startsWith("-A PREROUTING ") && rule.endsWith(" -j " + CHAIN))
-        .forEach(rule -> rules.add("-D" + rule.substring(2)));
-    rules.add("-I PREROUTING 1 " + match + " -j " + CHAIN);
-    rules.add("COMMIT");
-    return String.join("\n", rules) + "\n";
+        .filter(rule -> rule.startsWith(own) || jumps.contains(rule))
+        .forEach(rule -> removed.add(tool + " -t " + hook.table() + " " + rule));
   }
 
-  private static String target(Interception interception) throws IOException {
-    if (interception.to().isEmpty()) {
-      return "-j REDIRECT --to-ports " + interception.port();
+  /** Our chain of this table and the jumps into it, as iptables prints them. */
+  private List<String> own(String tool, IptablesRules.Hook hook) throws IOException {
+    var own = new ArrayList<>(IptablesRules.jumps(hook, chain(tool, hook.table(), hook.chain())));
+    chain(tool, hook.table(), IptablesRules.CHAIN)
+        .lines()
+        .filter(rule -> rule.startsWith("-A "))
+        .forEach(own::add);
+    return own;
+  }
+
+  /** One chain alone: a node with many Services has a hundred thousand rules in others. */
+  private String chain(String tool, String table, String chain) throws IOException {
+    return run(List.of(tool, "--wait", WAIT, "-t", table, "-S", chain), "");
+  }
+
+  /**
+   * The kind that kubelet uses; else legacy where only that has rules, else the node's default. Two
+   * kinds side by side work, but nobody finds the rules of the other.
+   */
+  private String tool(Family family) throws IOException {
+    Installed before = installed.get(family);
+    if (before != null) {
+      return before.tool;
     }
-    InetAddress to = interception.to().get();
-    if (!(to instanceof Inet4Address)) {
-      throw new IOException(
-          "metadata requests over IPv4 cannot be led to the IPv6 address "
-              + to.getHostAddress()
-              + ": let metadata.listen be an IPv4 address or [::]");
+    String base = command(family);
+    String nft = saved(base + "-nft");
+    if (OF_KUBELET.matcher(nft).find()) {
+      return base + "-nft";
     }
-    return "-j DNAT --to-destination " + to.getHostAddress() + ":" + interception.port();
+    String legacy = saved(base + "-legacy");
+    if (OF_KUBELET.matcher(legacy).find() || (hasRules(legacy) && !hasRules(nft))) {
+      return base + "-legacy";
+    }
+    return base;
+  }
+
+  private static boolean hasRules(String saved) {
+    return saved.lines().anyMatch(line -> line.startsWith("-A "));
+  }
+
+  /** Empty where there is no such tool: it is only asked what it knows. */
+  private String saved(String tool) {
+    try {
+      return run(List.of(tool + "-save"), "");
+    } catch (IOException e) {
+      log.debug("iptables: {} tells nothing: {}", tool, e.getMessage());
+      return "";
+    }
+  }
+
+  private boolean runs(String tool) {
+    try {
+      run(List.of(tool, "--version"), "");
+      return true;
+    } catch (IOException e) {
+      log.debug("iptables: no {}: {}", tool, e.getMessage());
+      return false;
+    }
+  }
+
+  private static String command(Family family) {
+    return family == Family.IPV4 ? "iptables" : "ip6tables";
+  }
+
+  private static boolean isOfThisHost(InetAddress address) {
+    try {
+      return NetworkInterface.getByInetAddress(address) != null;
+    } catch (SocketException e) {
+      return false;
+    }
   }
 
   private String run(List<String> command, String input) throws IOException {

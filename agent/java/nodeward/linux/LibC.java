@@ -26,6 +26,7 @@ final class LibC {
   static final int MSG_NOSIGNAL = 0x4000;
 
   static final int EPERM = 1;
+  static final int ENOENT = 2;
   static final int EINTR = 4;
   static final int EAGAIN = 11;
 
@@ -130,7 +131,7 @@ final class LibC {
   static String text(int errno) {
     return switch (errno) {
       case EPERM -> "not permitted (EPERM)";
-      case 2 -> "no such file (ENOENT)";
+      case ENOENT -> "no such file (ENOENT)";
       case EINTR -> "interrupted (EINTR)";
       case EAGAIN -> "timed out (EAGAIN)";
       case 13 -> "access denied (EACCES)";

@@ -4,11 +4,13 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.TreeMap;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.function.Predicate;
 import nodeward.conntrack.ConntrackTable.Stat;
 import nodeward.conntrack.FlowTable;
 import nodeward.conntrack.FlowTaker;
@@ -119,6 +121,50 @@ final class Netlink implements AutoCloseable {
         }
       }
     }
+  }
+
+  /**
+   * Forgets the flows that are chosen and returns how many; one that has ended meanwhile is none. A
+   * table that changes much while it is listed may keep one or the other.
+   */
+  int forgetFlows(Predicate<ConntrackFlows.Flow> chosen) throws IOException {
+    var flows = new ArrayList<ConntrackFlows.Flow>();
+    int asked = ++sequence;
+    wire.send(ConntrackFlows.listRequest(asked));
+    long deadline = System.nanoTime() + limit.toNanos();
+    boolean done = false;
+    while (!done) {
+      receive(deadline);
+      done =
+          ConntrackFlows.list(
+              buffer,
+              asked,
+              flow -> {
+                if (chosen.test(flow)) {
+                  flows.add(flow);
+                }
+              });
+    }
+    int forgotten = 0;
+    for (ConntrackFlows.Flow flow : flows) {
+      forgotten += forget(flow) ? 1 : 0;
+    }
+    return forgotten;
+  }
+
+  private boolean forget(ConntrackFlows.Flow flow) throws IOException {
+    int asked = ++sequence;
+    wire.send(ConntrackFlows.forgetRequest(asked, flow));
+    long deadline = System.nanoTime() + limit.toNanos();
+    Optional<Integer> errno = Optional.empty();
+    while (errno.isEmpty()) {
+      receive(deadline);
+      errno = ConntrackFlows.forgotten(buffer, asked);
+    }
+    if (errno.get() != 0 && errno.get() != LibC.ENOENT) {
+      throw new LibC.Failure("netlink: forget a flow", errno.get());
+    }
+    return errno.get() == 0;
   }
 
   @Override

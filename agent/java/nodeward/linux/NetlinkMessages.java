@@ -84,6 +84,47 @@ final class NetlinkMessages {
     into.read(bytes, message + HEADER + 4, messageEnd);
   }
 
+  /** The address family of that nfgenmsg. */
+  int family() throws IOException {
+    if (messageEnd - message < HEADER + 4) {
+      throw broken("a netfilter message of %d bytes".formatted(messageEnd - message));
+    }
+    return Byte.toUnsignedInt(bytes.get(message + HEADER));
+  }
+
+  /** What follows that nfgenmsg: attributes. */
+  ByteBuffer afterNetfilterHeader() throws IOException {
+    if (messageEnd - message < HEADER + 4) {
+      throw broken("a netfilter message of %d bytes".formatted(messageEnd - message));
+    }
+    int start = message + HEADER + 4;
+    return bytes.slice(start, messageEnd - start).order(ByteOrder.nativeOrder());
+  }
+
+  /** Takes each attribute of these bytes; what is nested in one is taken by a call of its own. */
+  static void attributes(ByteBuffer bytes, AttributeTaker taker) throws IOException {
+    int at = 0;
+    while (at < bytes.limit()) {
+      int left = bytes.limit() - at;
+      if (left < ATTRIBUTE_HEADER) {
+        throw broken("an attribute header of %d bytes".formatted(left));
+      }
+      int length = Short.toUnsignedInt(bytes.getShort(at));
+      if (length < ATTRIBUTE_HEADER || length > left) {
+        throw broken("an attribute of %d bytes with %d left".formatted(length, left));
+      }
+      ByteBuffer payload = bytes.slice(at + ATTRIBUTE_HEADER, length - ATTRIBUTE_HEADER);
+      taker.take(bytes.getShort(at + 2) & ATTRIBUTE_TYPE, payload.order(ByteOrder.nativeOrder()));
+      at = aligned(at + length);
+    }
+  }
+
+  /** Takes an attribute's type and its payload, from position 0 to the limit. */
+  @FunctionalInterface
+  interface AttributeTaker {
+    void take(int type, ByteBuffer payload) throws IOException;
+  }
+
   /** Takes each attribute behind the nfgenmsg whose payload is one big-endian 32-bit number. */
   void numbers(NumberTaker taker) throws IOException {
     int at = message + HEADER + 4;

@@ -208,6 +208,28 @@ final class CredentialCache {
     return skew.abs().compareTo(SKEW_TO_TELL) >= 0 ? Optional.of(told(skew)) : Optional.empty();
   }
 
+  /**
+   * What is known of a session: the end of the credentials that would be served, the last failure
+   * since they were issued, whether STS is being asked.
+   */
+  record State(Optional<Instant> expires, Optional<Answer> failure, boolean calling) {}
+
+  /** Without asking for it. */
+  State state(RoleSession session) {
+    Entry entry = entries.get(session);
+    if (entry == null) {
+      return new State(Optional.empty(), Optional.empty(), false);
+    }
+    synchronized (entry) {
+      return new State(
+          Optional.ofNullable(entry.issued)
+              .filter(i -> time.now().isBefore(i.deadAt))
+              .map(i -> i.credentials.expiration()),
+          Optional.ofNullable(entry.failure),
+          entry.call != null);
+    }
+  }
+
   private Optional<Entry> entry(RoleSession session) {
     Entry entry = entries.get(session);
     if (entry == null) {

@@ -10,6 +10,9 @@ sealed interface PodRole {
   /** The annotations cannot be understood, and no role is guessed. */
   record Malformed(String why) implements PodRole {}
 
+  /** The namespace does not allow it. */
+  record Denied(String why) implements PodRole {}
+
   /** It depends on something that the agent does not know yet. */
   record Undetermined(String why) implements PodRole {}
 }

@@ -19,12 +19,20 @@ enum Refusal {
   NO_ROLE(404),
   OTHER_ROLE(404),
   BAD_ROLE(404),
+  ROLE_DENIED(404),
   METHOD(405),
+  SLOW(408),
+  BODY(413),
   OVERSIZED(431),
   INTERNAL(500),
   UNKNOWN_POD(503),
   NOT_READY(503),
-  STS_UNAVAILABLE(503);
+  STS_UNAVAILABLE(503),
+  UPSTREAM(503),
+  REVIEW(503),
+  BUSY(503),
+  /** The connection is closed without an answer. */
+  CONNECTIONS(503);
 
   private final int status;
 
@@ -44,9 +52,11 @@ enum Refusal {
   /** Whether a human should look: something is set up wrongly or is down. */
   boolean wantsHuman() {
     return switch (this) {
-      case BAD_ROLE, STS_DENIED, STS_UNAVAILABLE, NOT_READY, UNKNOWN_POD, INTERNAL -> true;
+      case BAD_ROLE, ROLE_DENIED, STS_DENIED, STS_UNAVAILABLE, NOT_READY, UNKNOWN_POD, INTERNAL ->
+          true;
+      case UPSTREAM, REVIEW, BUSY, CONNECTIONS -> true;
       case MALFORMED, TTL, TOKEN, FORWARDED, HOST, OUTSIDER, PATH, NO_ROLE, OTHER_ROLE -> false;
-      case METHOD, OVERSIZED -> false;
+      case METHOD, SLOW, BODY, OVERSIZED -> false;
     };
   }
 }

@@ -3,10 +3,10 @@ package nodeward.metadata;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
+import nodeward.config.Preset;
 
 /**
  * Decides what a request asks for from its method, its target exactly as sent, and its headers: a
@@ -21,7 +21,6 @@ final class Routing {
   static final String TOKEN = "X-aws-ec2-metadata-token";
   static final String TOKEN_TTL = "X-aws-ec2-metadata-token-ttl-seconds";
   static final int LONGEST_TARGET = 2048;
-  static final int LARGEST_HEADERS = 16 * 1024;
 
   private static final String LISTING = "/meta-data/iam/security-credentials";
   private static final Pattern VERSION = Pattern.compile("[A-Za-z0-9][A-Za-z0-9.-]{0,31}");
@@ -40,23 +39,18 @@ final class Routing {
     this.hosts = Set.copyOf(hosts);
   }
 
-  /** The header names must be found whatever their case. */
-  Route route(String method, String target, Map<String, List<String>> headers) {
-    if (size(headers) > LARGEST_HEADERS) {
-      return new Route.Refused(
-          Refusal.OVERSIZED, "the headers are larger than " + LARGEST_HEADERS + " bytes");
-    }
+  Route route(String method, String target, Headers headers) {
     if (!plain(target)) {
       return malformed("the path is not a plain one");
     }
-    List<String> host = headers.getOrDefault("Host", List.of());
+    List<String> host = headers.all("Host");
     if (host.size() != 1) {
       return malformed("there must be one Host header");
     }
     if (!hosts.contains(withoutPort(host.getFirst()))) {
       return new Route.Refused(Refusal.HOST, "not a host of this service");
     }
-    if (headers.containsKey("X-Forwarded-For")) {
+    if (headers.has("X-Forwarded-For")) {
       return new Route.Refused(Refusal.FORWARDED, "forwarded requests are not served");
     }
     int second = target.indexOf('/', 1);
@@ -78,7 +72,7 @@ final class Routing {
     if (!method.equals("GET") && !method.equals("HEAD")) {
       return new Route.WrongMethod("GET, HEAD");
     }
-    List<String> tokens = headers.getOrDefault(TOKEN, List.of());
+    List<String> tokens = headers.all(TOKEN);
     if (tokens.size() > 1) {
       return new Route.Refused(Refusal.TOKEN, "there are several tokens");
     }
@@ -88,11 +82,14 @@ final class Routing {
     if (known && (path.equals(LISTING) || path.equals(LISTING + "/"))) {
       return new Route.RoleName(tokens.stream().findFirst());
     }
-    return new Route.Refused(Refusal.PATH, "not open to pods");
+    Optional<Preset> preset = known ? OpenPaths.presetOf(path) : Optional.empty();
+    return preset.isPresent()
+        ? new Route.Instance(target, preset.get(), tokens.stream().findFirst())
+        : new Route.Refused(Refusal.PATH, "not open to pods");
   }
 
-  private static Route token(Map<String, List<String>> headers) {
-    List<String> ttl = headers.getOrDefault(TOKEN_TTL, List.of());
+  private static Route token(Headers headers) {
+    List<String> ttl = headers.all(TOKEN_TTL);
     if (ttl.size() == 1 && TTL.matcher(ttl.getFirst()).matches()) {
       int seconds = Integer.parseInt(ttl.getFirst());
       if (seconds >= 1 && seconds <= LONGEST_TTL) {
@@ -155,17 +152,7 @@ final class Routing {
     return high < 0 || low < 0 ? -1 : high * 16 + low;
   }
 
-  private static String withoutPort(String host) {
+  static String withoutPort(String host) {
     return PORT.matcher(host).replaceFirst("").toLowerCase(Locale.ROOT);
-  }
-
-  private static long size(Map<String, List<String>> headers) {
-    long size = 0;
-    for (var header : headers.entrySet()) {
-      for (String value : header.getValue()) {
-        size += header.getKey().length() + value.length() + 4L;
-      }
-    }
-    return size;
   }
 }

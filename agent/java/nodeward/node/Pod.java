@@ -27,7 +27,18 @@ public record Pod(
     String serviceAccount,
     List<Owner> owners,
     Map<String, String> labels,
-    Map<String, String> annotations) {
+    Map<String, String> annotations,
+    Volumes volumes) {
+
+  /** The volumes that outlive a pod or tell what it serves: claims by name, paths of the node. */
+  public record Volumes(List<String> claims, List<String> hostPaths) {
+    public static final Volumes NONE = new Volumes(List.of(), List.of());
+
+    public Volumes {
+      claims = List.copyOf(claims);
+      hostPaths = List.copyOf(hostPaths);
+    }
+  }
 
   public static final Instant NEVER = Instant.MAX;
   private static final String MIRROR = "kubernetes.io/config.mirror";
@@ -46,6 +57,44 @@ public record Pod(
     owners = List.copyOf(owners);
     labels = Map.copyOf(labels);
     annotations = Map.copyOf(annotations);
+  }
+
+  /** A pod without volumes of the lasting kind. */
+  public Pod(
+      String namespace,
+      String name,
+      String uid,
+      String nodeName,
+      Phase phase,
+      List<InetAddress> addresses,
+      boolean hostNetwork,
+      Instant readySince,
+      Instant deletion,
+      Duration grace,
+      int priority,
+      boolean emptyDir,
+      String serviceAccount,
+      List<Owner> owners,
+      Map<String, String> labels,
+      Map<String, String> annotations) {
+    this(
+        namespace,
+        name,
+        uid,
+        nodeName,
+        phase,
+        addresses,
+        hostNetwork,
+        readySince,
+        deletion,
+        grace,
+        priority,
+        emptyDir,
+        serviceAccount,
+        owners,
+        labels,
+        annotations,
+        Volumes.NONE);
   }
 
   public String fullName() {

@@ -470,13 +470,17 @@ public final class TerminationWatch implements Component {
 
   private Drain drain(Plan plan) {
     if (worker.isPresent()) {
-      worker.get().drain().tighten(plan.deadline());
-      return worker.get().drain();
+      Drain running = worker.get().drain();
+      running.tighten(plan.deadline());
+      if (forces(plan)) {
+        running.force();
+      }
+      return running;
     }
-    var drainLog = new DrainLog();
+    var drainLog = new DrainLog(ports.events());
     Drain drain =
         drainer.prepare(
-            options,
+            forces(plan) ? options.with(DrainOptions.Flag.FORCE_AT_DEADLINE) : options,
             plan.deadline(),
             progress -> {
               drainLog.accept(progress);
@@ -494,6 +498,11 @@ public final class TerminationWatch implements Component {
     worker = Optional.of(new Worker(drain, running));
     running.start();
     return drain;
+  }
+
+  /** Whether one of its notices is of a kind whose deadline nobody can move. */
+  private boolean forces(Plan plan) {
+    return plan.notices().stream().anyMatch(n -> drainer.forcesFor(n.kind().text()));
   }
 
   private void stopWork() {

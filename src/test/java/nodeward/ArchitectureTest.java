@@ -47,6 +47,7 @@ class ArchitectureTest {
             "software.amazon..", "nodeward.aws",
             "jnr..", "nodeward.linux",
             "picocli..", "nodeward.cli",
+            "me.tongfei..", "nodeward.cli",
             "ch.qos.logback..", "nodeward.cli")
         .forEach(
             (library, adapter) ->

@@ -37,6 +37,7 @@ final class FakeAws implements AutoCloseable {
         metadataEndpoint,
         Optional.of(sts.endpoint()),
         Optional.of(autoScaling.endpoint()),
+        false,
         requestTimeout);
   }
 

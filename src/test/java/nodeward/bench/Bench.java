@@ -13,7 +13,13 @@ import nodeward.simulator.SimulatedNode;
  */
 public final class Bench {
   private static final List<Area> AREAS =
-      List.of(new Footprint(), new GateOpening(), new Sessions(), new NodeHealth());
+      List.of(
+          new Footprint(),
+          new GateOpening(),
+          new Sessions(),
+          new Throughput(),
+          new Draining(),
+          new NodeHealth());
   private static final String ALL = "all";
 
   private Bench() {}

@@ -7,6 +7,11 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.SequencedMap;
+import nodeward.http.ControlServer;
+import nodeward.http.StatusSource;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -55,6 +60,59 @@ class CliTest {
 
     assertThat(run("status", "--config", file.toString())).isEqualTo(1);
     assertThat(err.toString()).contains("no agent runs here");
+  }
+
+  @Test
+  void explainTellsEachStepOnALineOfItsOwn() throws IOException {
+    Path file = dir.resolve("c.yaml");
+    Path socket = dir.resolve("s.sock");
+    Files.writeString(file, "control: {socket: " + socket + "}\n");
+    var steps = new LinkedHashMap<String, Object>();
+    steps.put("pod", "shop/cart, running");
+    steps.put("address", List.of("10.0.0.5", "fd00::5"));
+    steps.put("verdict", "gets nothing: it has no role");
+    try (var server = new ControlServer(socket, new Explaining(steps))) {
+      server.start();
+
+      assertThat(run("explain", "shop/cart", "--config", file.toString())).isZero();
+    }
+    assertThat(out.toString())
+        .isEqualTo(
+            """
+            pod      shop/cart, running
+            address  10.0.0.5
+                     fd00::5
+            verdict  gets nothing: it has no role
+            """);
+  }
+
+  @Test
+  void explainWantsNamespaceAndPod() {
+    assertThat(run("explain", "cart")).isEqualTo(2);
+    assertThat(err.toString()).contains("\"cart\" is not NAMESPACE/POD");
+  }
+
+  /** An agent of which nothing but one pod is known. */
+  private record Explaining(SequencedMap<String, Object> steps) implements StatusSource {
+    @Override
+    public SequencedMap<String, Object> explain(String namespace, String pod) {
+      return steps;
+    }
+
+    @Override
+    public SequencedMap<String, Object> status() {
+      return new LinkedHashMap<>();
+    }
+
+    @Override
+    public List<String> troubles() {
+      return List.of();
+    }
+
+    @Override
+    public boolean alive() {
+      return true;
+    }
   }
 
   @Test

@@ -2,9 +2,13 @@ package nodeward.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -87,14 +91,14 @@ class ConntrackCommandTest {
   }
 
   private int execute(String... options) {
-    var args = new java.util.ArrayList<>(List.of("conntrack", "top"));
+    var args = new ArrayList<>(List.of("conntrack", "top"));
     args.addAll(List.of("--config", dir.resolve("c.yaml").toString()));
     args.addAll(List.of(options));
     try {
-      java.nio.file.Files.writeString(
+      Files.writeString(
           dir.resolve("c.yaml"), "control: {socket: " + dir.resolve("control.sock") + "}\n");
-    } catch (java.io.IOException e) {
-      throw new java.io.UncheckedIOException(e);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
     var line = Cli.commandLine(args.toArray(String[]::new));
     line.setOut(new PrintWriter(out, true));
@@ -105,6 +109,11 @@ class ConntrackCommandTest {
   private static final class NoStatus implements StatusSource {
     @Override
     public SequencedMap<String, Object> status() {
+      return new LinkedHashMap<>();
+    }
+
+    @Override
+    public SequencedMap<String, Object> explain(String namespace, String pod) {
       return new LinkedHashMap<>();
     }
 

@@ -189,6 +189,24 @@ public final class ControlPlane implements AutoCloseable {
     return JSON.readTree(read(path));
   }
 
+  /** Creates an object in a collection of the API, as administrator. */
+  public JsonNode post(String path, String json) throws IOException {
+    return JSON.readTree(
+        send("POST", path, HttpRequest.BodyPublishers.ofString(json), "application/json"));
+  }
+
+  /** kubectl as administrator, for those who run it themselves. */
+  public List<String> kubectlCommand(String... arguments) throws IOException {
+    var command =
+        new ArrayList<>(
+            List.of(
+                binary("kubectl").toString(),
+                "--kubeconfig=" + adminKubeconfig(),
+                "--cache-dir=" + directory.resolve("kubectl-cache")));
+    command.addAll(List.of(arguments));
+    return command;
+  }
+
   /** A merge patch of the object at a path of the API, as administrator. */
   public JsonNode patch(String path, String json) throws IOException {
     return JSON.readTree(
@@ -412,14 +430,7 @@ public final class ControlPlane implements AutoCloseable {
   }
 
   private String kubectlWith(String input, String... arguments) throws IOException {
-    var command =
-        new ArrayList<>(
-            List.of(
-                binary("kubectl").toString(),
-                "--kubeconfig=" + adminKubeconfig(),
-                "--cache-dir=" + directory.resolve("kubectl-cache")));
-    command.addAll(List.of(arguments));
-    return Command.run(command, input);
+    return Command.run(kubectlCommand(arguments), input);
   }
 
   private String read(String path) throws IOException {

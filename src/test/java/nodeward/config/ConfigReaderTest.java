@@ -55,6 +55,7 @@ class ConfigReaderTest {
           metadataEndpoint: http://127.0.0.1:1
           stsEndpoint: http://127.0.0.1:2
           autoScalingEndpoint: http://127.0.0.1:3
+          fips: true
           requestTimeout: 3s
         gate:
           enabled: false
@@ -77,8 +78,15 @@ class ConfigReaderTest {
           defaultRole: r
           sessionDuration: 2h
           refreshBefore: 20m
+          requireV2: true
+          open: [placement, instance-identity]
+          openByNamespace: true
+          podLimits: {connections: 7, requests: 8}
+          container: {listen: ["169.254.170.23:80"], audience: a}
           interceptInterfaces: [cni0, eni+]
           sessionTags: [cluster, serviceAccount]
+          namespaceRestrictions: true
+          namespaceRestrictionFormat: regexp
         conntrack:
           enabled: false
           interval: 4s
@@ -109,7 +117,12 @@ class ConfigReaderTest {
             mostPerDay: 2
             minHealthyShare: 0.7
         conditions: {heartbeat: 8m}
-        drain: {retryInterval: 9s}
+        drain:
+          retryInterval: 9s
+          reserve: 1s
+          forceFor: [maintenance]
+          evictDaemonSets: true
+          volumeWait: 0s
         termination:
           enabled: false
           pollInterval: 1s500ms
@@ -202,6 +215,8 @@ class ConfigReaderTest {
         "aws:\\n  stsEndpoint: ftp://x|:2: aws.stsEndpoint: \"ftp://x\" is not a URL",
         "state:\\n  directory: here|:2: state.directory: \"here\" is not an absolute path",
         "metadata:\\n  baseRoleArn: foo|:2: metadata.baseRoleArn: \"foo\" is not like",
+        "metadata:\\n  open: [iam]|:2: metadata.open[0]: \"iam\" is none of instance-id, placement",
+        "metadata:\\n  podLimits: {connections: 0}|:2: metadata.podLimits.connections: must be",
         "metadata:\\n  sessionDuration: 1m|:2: metadata.sessionDuration: must be",
         "node: {name: a}\\nnode: {name: b}|:2: ",
         "node: {name: a|:1: ",

@@ -28,12 +28,14 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(30)
 final class DrainTest {
   private static final Duration RETRY = Duration.ofSeconds(5);
+  private static final Config.Drain CONFIG =
+      new Config.Drain(RETRY, Duration.ofSeconds(5), List.of(), false, Duration.ofMinutes(1));
 
   private final FakeTime time = new FakeTime();
   private final FakeNode node = new FakeNode("node-1");
   private final CollectorRegistry registry = new CollectorRegistry();
   private final Drainer drainer =
-      new Drainer(node.asPods(), node, new Config.Drain(RETRY), registry, time);
+      new Drainer(Drainer.Ports.of(node.asPods(), node), CONFIG, registry, time);
   private final List<Progress> progress = new ArrayList<>();
   private final Pod web = FakeNode.pod("default", "web", "10.0.0.1");
   private final Pod db = FakeNode.pod("default", "db", "10.0.0.2");
@@ -404,7 +406,7 @@ final class DrainTest {
           private volatile boolean hang = true;
 
           @Override
-          public Evicted evict(Pod pod) throws IOException {
+          public Evicted evict(Pod pod, Manner manner) throws IOException {
             if (hang) {
               asked.countDown();
               try {
@@ -413,16 +415,11 @@ final class DrainTest {
                 throw new IOException("interrupted", e);
               }
             }
-            return node.evict(pod);
-          }
-
-          @Override
-          public Evicted tryEvict(Pod pod) {
-            throw new AssertionError("not a dry run");
+            return node.evict(pod, manner);
           }
         };
     Drain drain =
-        new Drainer(node.asPods(), stuck, new Config.Drain(RETRY), new CollectorRegistry(), time)
+        new Drainer(Drainer.Ports.of(node.asPods(), stuck), CONFIG, new CollectorRegistry(), time)
             .prepare(DrainOptions.ofDaemon(""), Instant.MAX, _ -> {});
     var interrupted = new CompletableFuture<Void>();
     Thread first =
@@ -453,17 +450,12 @@ final class DrainTest {
     var broken =
         new Evictions() {
           @Override
-          public Evicted evict(Pod pod) {
-            throw new IllegalStateException("bug");
-          }
-
-          @Override
-          public Evicted tryEvict(Pod pod) {
+          public Evicted evict(Pod pod, Manner manner) {
             throw new IllegalStateException("bug");
           }
         };
     Drain drain =
-        new Drainer(node.asPods(), broken, new Config.Drain(RETRY), new CollectorRegistry(), time)
+        new Drainer(Drainer.Ports.of(node.asPods(), broken), CONFIG, new CollectorRegistry(), time)
             .prepare(DrainOptions.ofDaemon(""), Instant.MAX, _ -> {});
 
     look(drain);

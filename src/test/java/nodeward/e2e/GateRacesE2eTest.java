@@ -172,14 +172,17 @@ final class GateRacesE2eTest {
     agent.await("the gate is closed", SOON, () -> state(agent).equals("closed"));
 
     var written = new ArrayList<>(List.of(NOT_READY));
-    for (int round = 0; round < 3; round++) {
+    for (int round = 0; round < 2; round++) {
       Instant frozen = Instant.now();
       agent.freeze();
+      // Cuts its connections: what they have brought is read when it goes on.
+      plane.killApiServer();
+      plane.startApiServer();
       for (int i = 0; i < 4; i++) {
         node.addTaint("somebody", FOREIGN + round + i, "");
         written.add(FOREIGN + round + i + ":NoSchedule");
       }
-      if (round == 2) {
+      if (round == 1) {
         node.kubeProxyIsReady("True");
       }
       plane.forgetHistory();

@@ -5,8 +5,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.InetSocketAddress;
 import java.net.Socket;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -103,8 +105,10 @@ final class IdentityE2eTest {
   void aBurstOfPodsIsServedAtTheFirstTryAndStillWithoutApiServerAndAfterRestarts()
       throws Exception {
     twentyPodsWhoseFirstActIsToAsk();
+    theRuntimeIsAskedCheaply();
     restarts();
     startWithoutApiServer();
+    restartsWithTheSocketHeld();
   }
 
   private void twentyPodsWhoseFirstActIsToAsk() throws Exception {
@@ -142,7 +146,21 @@ final class IdentityE2eTest {
             / agent.metric("nodeward_metadata_runtime_seconds_count"));
   }
 
-  /** Whoever connects is refused for a second at most, by a stop and by a kill. */
+  /** What a question for the runtime costs once nothing is starting. */
+  private void theRuntimeIsAskedCheaply() throws Exception {
+    double count = agent.metric("nodeward_metadata_runtime_seconds_count");
+    double sum = agent.metric("nodeward_metadata_runtime_seconds_sum");
+    for (int i = 1; i <= 10; i++) {
+      assertThat(ask("burst-" + i, KEYS + "/")).startsWith("200 role-" + i);
+    }
+    count = agent.metric("nodeward_metadata_runtime_seconds_count") - count;
+    sum = agent.metric("nodeward_metadata_runtime_seconds_sum") - sum;
+    System.out.printf(
+        "identity: %.0f more questions, on average %.1f ms%n", count, 1000 * sum / count);
+    assertThat(count).isBetween(1.0, 20.0);
+  }
+
+  /** Without a socket that is held: refused from the end of one agent to the start of the next. */
   private void restarts() throws Exception {
     for (String how : List.of("SIGTERM", "SIGKILL")) {
       var refused = new Refusals(new InetSocketAddress(node.nodeAddress(), PROXY_PORT));
@@ -200,12 +218,67 @@ final class IdentityE2eTest {
     assertThat(sts.assumptions().size()).isGreaterThan(before);
   }
 
+  /**
+   * As nodeward.socket and Restart=always do: whoever connects is never refused, and is answered by
+   * the next agent.
+   */
+  private void restartsWithTheSocketHeld() throws Exception {
+    assertThat(agent.stop()).isZero();
+    List<String> command = PackagedAgent.command("run", List.of());
+    var held = new ArrayList<>(command.subList(0, 4));
+    held.addAll(List.of("LISTEN_FDS=1", "LISTEN_PID=$$"));
+    held.addAll(command.subList(4, command.size()));
+    String once = "echo $$ >/run/agent.pid; exec " + String.join(" ", held);
+    Files.writeString(node.path("/etc/nodeward/once"), once);
+    ProcessBuilder holder =
+        node.command(
+            "systemd-socket-activate",
+            "-l",
+            "0.0.0.0:" + PROXY_PORT,
+            "sh",
+            "-c",
+            "while :; do sh /etc/nodeward/once; done");
+    holder
+        .redirectErrorStream(true)
+        .redirectOutput(ProcessBuilder.Redirect.appendTo(directory.resolve("held.log").toFile()));
+    Process systemd = node.exec(holder);
+    try {
+      var proxy = new InetSocketAddress(node.nodeAddress(), PROXY_PORT);
+      Poll.until("the agent that systemd started answers", SOON, () -> Refusals.answered(proxy));
+      for (String signal : List.of("TERM", "KILL")) {
+        String pid = Files.readString(node.path("/run/agent.pid")).strip();
+        var refused = new Refusals(proxy);
+        node.run("kill", "-" + signal, pid);
+        Poll.until(
+            "the next agent runs",
+            SOON,
+            () -> !Files.readString(node.path("/run/agent.pid")).strip().equals(pid));
+        Poll.until("the next agent answers", SOON, () -> Refusals.answered(proxy));
+        System.out.printf(
+            "identity: SIG%s with the socket held: refused for %s, slowest answer %s%n",
+            signal, refused.longest(), refused.slowest());
+        assertThat(refused.longest()).isZero();
+      }
+    } finally {
+      systemd.destroyForcibly();
+      Poll.until(
+          "the last agent is gone",
+          SOON,
+          () -> {
+            String pid = Files.readString(node.path("/run/agent.pid")).strip();
+            node.exec("kill", "-KILL", pid).waitFor();
+            return !Files.exists(node.path("/proc/" + pid));
+          });
+    }
+  }
+
   /** Connects every few milliseconds and remembers for how long that was refused. */
   private static final class Refusals {
     private final InetSocketAddress address;
     private final Thread thread;
     // Written by the thread, read by the test.
     private volatile Duration longest = Duration.ZERO;
+    private volatile Duration slowest = Duration.ZERO;
     private volatile boolean refusing;
     private volatile boolean over;
 
@@ -224,22 +297,51 @@ final class IdentityE2eTest {
       return longest;
     }
 
+    /** The longest that anybody waited from connecting to the answer. */
+    Duration slowest() {
+      return slowest;
+    }
+
+    /** Whether a request that is refused whoever sends it has an answer. */
+    static boolean answered(InetSocketAddress proxy) throws IOException {
+      try (var socket = new Socket()) {
+        socket.connect(proxy, 5_000);
+        return answered(socket);
+      }
+    }
+
+    private static boolean answered(Socket socket) throws IOException {
+      socket.setSoTimeout(20_000);
+      socket
+          .getOutputStream()
+          .write("GET / HTTP/1.1\r\nHost: foreign\r\n\r\n".getBytes(StandardCharsets.US_ASCII));
+      return socket.getInputStream().read() == 'H';
+    }
+
     private void run() {
       long since = 0;
       while (!Thread.currentThread().isInterrupted()) {
         try (var socket = new Socket()) {
+          long began = System.nanoTime();
           socket.connect(address, 5_000);
+          if (!refusing && answered(socket)) {
+            var taken = Duration.ofNanos(System.nanoTime() - began);
+            slowest = taken.compareTo(slowest) > 0 ? taken : slowest;
+          }
           if (refusing) {
             var gap = Duration.ofNanos(System.nanoTime() - since);
             longest = gap.compareTo(longest) > 0 ? gap : longest;
             over = true;
             refusing = false;
           }
-        } catch (IOException e) {
+        } catch (ConnectException e) {
           if (!refusing) {
             since = System.nanoTime();
             refusing = true;
           }
+        } catch (IOException cutOff) {
+          // The agent was stopped while it answered; that is no refusal.
+          continue;
         }
         try {
           TimeUnit.MILLISECONDS.sleep(5);

@@ -215,7 +215,8 @@ public final class PackagedAgent implements AutoCloseable {
     return ControlPlane.exec(output.command(command));
   }
 
-  private static List<String> command(String name, Collection<String> arguments) {
+  /** The whole command, which begins with an empty environment. */
+  static List<String> command(String name, Collection<String> arguments) {
     Path agent = Path.of(System.getProperty("nodeward.target"), "agent", "bin", "agent");
     if (!Files.isExecutable(agent)) {
       throw new AssertionError(agent + " is missing: make build");

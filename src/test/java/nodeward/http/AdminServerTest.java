@@ -134,6 +134,13 @@ class AdminServerTest {
     }
 
     @Override
+    public SequencedMap<String, Object> explain(String namespace, String pod) {
+      var steps = new LinkedHashMap<String, Object>();
+      steps.put("pod", namespace + "/" + pod);
+      return steps;
+    }
+
+    @Override
     public SequencedMap<String, Object> status() {
       var status = new LinkedHashMap<String, Object>();
       status.put("node", "node-1");

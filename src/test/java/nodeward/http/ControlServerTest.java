@@ -74,6 +74,12 @@ class ControlServerTest {
   }
 
   @Test
+  void aPodIsExplainedOverTheSocket() throws IOException {
+    assertThat(new ControlClient(socket).get("/explain/shop/cart-7d4f9.x"))
+        .isEqualTo("{\"pod\":\"shop/cart-7d4f9.x\"}\n");
+  }
+
+  @Test
   void onlyTheOwnerMayOpenIt() throws IOException {
     assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(socket)))
         .isEqualTo("rw-------");
@@ -86,6 +92,11 @@ class ControlServerTest {
       delimiter = '|',
       value = {
         "GET /nothing HTTP/1.1|404",
+        "GET /explain/ HTTP/1.1|404",
+        "GET /explain/shop HTTP/1.1|404",
+        "GET /explain/shop/a/b HTTP/1.1|404",
+        "GET /explain/shop/%41 HTTP/1.1|404",
+        "POST /explain/shop/cart HTTP/1.1|405",
         "POST /status HTTP/1.1|405",
         "GET /status|400",
         "nonsense|400",

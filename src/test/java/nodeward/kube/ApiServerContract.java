@@ -21,6 +21,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import nodeward.component.Time;
 import nodeward.config.Config;
+import nodeward.metadata.Namespaces;
 import nodeward.node.Changed;
 import nodeward.node.Condition;
 import nodeward.node.DaemonSetView;
@@ -193,6 +194,30 @@ abstract class ApiServerContract {
         () -> pods.current().stream().map(Pod::name).toList().equals(List.of(nodeName + "-b")));
     Await.until("both watch", () -> node.watching() && pods.watching());
     assertThat(node.health().isHealthy()).isTrue();
+  }
+
+  @Test
+  void namespacesAreFollowedByTheirNames() throws Exception {
+    String one = nodeName + "-one";
+    String two = nodeName + "-two";
+    createNamespace(one);
+    createNamespace(two);
+    var namespaces = open(new KubeNamespaces(kube));
+    namespaces.start();
+
+    assertThat(namespaces.await(one, Await.LIMIT)).isEqualTo(new Namespaces.Answer.Found(Map.of()));
+    merge(
+        "/api/v1/namespaces/" + one,
+        "{\"metadata\":{\"annotations\":{\"iam.amazonaws.com/permitted\":\".*\"}}}");
+    Await.until(
+        "the edit came",
+        () ->
+            namespaces
+                .find(one)
+                .equals(new Namespaces.Answer.Found(Map.of("iam.amazonaws.com/permitted", ".*"))));
+    assertThat(namespaces.await(two, Await.LIMIT)).isEqualTo(new Namespaces.Answer.Found(Map.of()));
+    assertThat(namespaces.await(nodeName + "-three", Await.LIMIT))
+        .isEqualTo(new Namespaces.Answer.Absent());
   }
 
   // --- changing the node
@@ -488,6 +513,7 @@ abstract class ApiServerContract {
     assertThat(evicted)
         .isEqualTo(
             new Evicted.Blocked(
+                Evicted.By.BUDGETS,
                 "This pod has more than one PodDisruptionBudget, which the eviction subresource"
                     + " does not support.",
                 Duration.ZERO));
@@ -515,7 +541,8 @@ abstract class ApiServerContract {
         "the API server has noticed",
         () ->
             new KubeEvictions(kube).evict(pod)
-                    instanceof Evicted.Blocked(String why, Duration retryAfter)
+                    instanceof Evicted.Blocked(Evicted.By by, String why, Duration retryAfter)
+                && by == Evicted.By.NAMESPACE
                 && why.equals("namespace " + namespace + " is being terminated")
                 && retryAfter.isZero());
   }
@@ -718,7 +745,10 @@ abstract class ApiServerContract {
   }
 
   private String createNamespace() throws IOException {
-    String namespace = nodeName + "-gate";
+    return createNamespace(nodeName + "-gate");
+  }
+
+  private String createNamespace(String namespace) throws IOException {
     request("POST", "/api/v1/namespaces", "{\"metadata\":{\"name\":\"%s\"}}".formatted(namespace));
     return namespace;
   }

@@ -1,6 +1,7 @@
 package nodeward.kube;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.tuple;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
@@ -8,7 +9,9 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import nodeward.component.FakeTime;
+import nodeward.node.FakeNode;
 import nodeward.node.NodeEvents.Type;
+import nodeward.node.Pod;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -51,6 +54,25 @@ class KubeEventsTest {
   }
 
   @Test
+  void anEventOnAPodIsInItsNamespaceAndNamesIt() throws IOException {
+    scene.api.put("{kind: Namespace, metadata: {name: shop}}");
+    scene.api.put("{kind: Pod, metadata: {namespace: shop, name: web}, spec: {nodeName: node-1}}");
+    Pod web = scene.pods.read().getFirst();
+    events.start();
+
+    events.tell(web, Type.WARNING, "DrainBlocked", "held up");
+    tell("on the node");
+
+    Await.until("both are there", () -> all().size() == 2);
+    JsonNode event =
+        all().stream().filter(e -> e.path("message").asText().equals("held up")).findFirst().get();
+    assertThat(event.at("/metadata/namespace").asText()).isEqualTo("shop");
+    assertThat(event.at("/involvedObject/kind").asText()).isEqualTo("Pod");
+    assertThat(event.at("/involvedObject/namespace").asText()).isEqualTo("shop");
+    assertThat(event.at("/involvedObject/uid").asText()).isEqualTo(web.uid());
+  }
+
+  @Test
   void oneThatTheApiServerHasForgottenIsMadeAnew() {
     events.start();
     tell("again");
@@ -61,6 +83,34 @@ class KubeEventsTest {
 
     Await.until("it is there again", () -> all().size() == 1);
     assertThat(all().getFirst().path("count").asInt()).isEqualTo(1);
+  }
+
+  @Test
+  void anEventOnAPodLivesInItsNamespaceAndNamesIt() {
+    KubeEvents ofPods = scene.open(KubeEvents.ofPods(scene.kube, Scene.NODE, time));
+    scene.api.put("{kind: Namespace, metadata: {name: shop}}");
+    ofPods.start();
+    var cart = FakeNode.pod("shop", "cart", "10.0.0.5");
+    ofPods.tell(cart, Type.WARNING, "RoleDenied", "no role");
+    ofPods.tell(cart, Type.WARNING, "RoleDenied", "no role");
+    ofPods.tell(FakeNode.pod("shop", "web", "10.0.0.6"), Type.WARNING, "RoleDenied", "no role");
+
+    Await.until("both are there", () -> ofPods.status().get("waiting").equals(0));
+    List<JsonNode> told =
+        scene.api.list("events").stream()
+            .filter(e -> e.at("/metadata/namespace").asText().equals("shop"))
+            .toList();
+    assertThat(told)
+        .extracting(
+            e -> e.at("/involvedObject/kind").asText(),
+            e -> e.at("/involvedObject/namespace").asText(),
+            e -> e.at("/involvedObject/name").asText(),
+            e -> e.at("/involvedObject/uid").asText(),
+            e -> e.path("count").asInt())
+        .containsExactlyInAnyOrder(
+            tuple("Pod", "shop", "cart", cart.uid(), 2),
+            tuple("Pod", "shop", "web", "uid-shop-web", 1));
+    assertThat(all()).hasSize(2);
   }
 
   @Test

@@ -69,7 +69,9 @@ class KubeEvictionsTest {
     assertThat(evictions.evict(pod))
         .isEqualTo(
             new Evicted.Blocked(
-                "Too many requests, please try again later.", Duration.ofSeconds(7)));
+                Evicted.By.SERVER,
+                "Too many requests, please try again later.",
+                Duration.ofSeconds(7)));
     assertThat(scene.api.requests()).hasSize(1);
   }
 

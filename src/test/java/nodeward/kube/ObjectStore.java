@@ -55,6 +55,8 @@ final class ObjectStore {
           new Kind("", "v1", "events", "Event", true),
           new Kind("apps", "v1", "daemonsets", "DaemonSet", true),
           new Kind("apps", "v1", "replicasets", "ReplicaSet", true),
+          new Kind("storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", false),
+          new Kind("", "v1", "persistentvolumes", "PersistentVolume", false),
           new Kind("coordination.k8s.io", "v1", "leases", "Lease", true));
 
   /** Which part of an object a write is about; the other part stays. */
@@ -270,6 +272,9 @@ final class ObjectStore {
   synchronized ObjectNode delete(Kind kind, String namespace, String name, JsonNode options) {
     ObjectNode current = existing(kind, namespace, name);
     requireUid(kind, name, current, options);
+    if (options.path("dryRun").size() > 0) {
+      return current.deepCopy();
+    }
     if (kind == NAMESPACES) {
       ObjectNode ending = current.deepCopy();
       ending.withObject("/metadata").put("deletionTimestamp", now());
@@ -321,6 +326,7 @@ final class ObjectStore {
   /** Adds the object or replaces it whole, status included. */
   synchronized ObjectNode put(Kind kind, ObjectNode given) {
     ObjectNode object = given.deepCopy();
+    object.put("kind", kind.kind()).put("apiVersion", kind.apiVersion());
     ObjectNode meta = object.withObject("/metadata");
     if (kind.namespaced() && meta.path("namespace").asText().isEmpty()) {
       meta.put("namespace", "default");
@@ -335,6 +341,9 @@ final class ObjectStore {
     } else {
       for (String fixed : List.of("uid", "creationTimestamp")) {
         keep(fixed, meta, current.path("metadata"));
+      }
+      if (kind == NAMESPACES) {
+        label(object);
       }
     }
     return store(kind, object);
@@ -441,6 +450,9 @@ final class ObjectStore {
         meta.remove(map);
       }
     }
+    if (kind == NAMESPACES) {
+      label(object);
+    }
     if (kind == NODES && object.path("spec") instanceof ObjectNode spec) {
       if (spec.path("taints").isEmpty()) {
         spec.remove("taints");
@@ -449,6 +461,12 @@ final class ObjectStore {
         spec.remove("unschedulable");
       }
     }
+  }
+
+  /** The label that the API server puts on each namespace. */
+  private static void label(ObjectNode namespace) {
+    String name = namespace.at("/metadata/name").asText();
+    namespace.withObject("/metadata/labels").put("kubernetes.io/metadata.name", name);
   }
 
   /** Of all managed fields only the taints of Nodes: a list that has one owner, its last writer. */

@@ -32,16 +32,19 @@ final class ProxyScene implements AutoCloseable {
     this.proxy =
         new MetadataProxy(
             config,
-            node.asPods(),
-            runtime,
-            sts,
-            Optional::empty,
-            interception -> {
-              throw new IOException("nothing is to be touched");
-            },
+            new MetadataProxy.Ports(
+                node.asPods(),
+                runtime,
+                sts,
+                Optional::empty,
+                new FakeNamespaces(),
+                (pod, type, reason, message) -> {},
+                path -> Optional.empty(),
+                (token, audience) -> new TokenReviews.Verdict.Refused("not asked for here")),
+            new Grants.Patience(hold, Duration.ofSeconds(20)),
+            PodServer.Limits.of(128, 128),
             registry,
-            time,
-            new MetadataProxy.Patience(hold, Duration.ofSeconds(20)));
+            time);
   }
 
   static ProxyScene start() throws IOException {
@@ -73,7 +76,14 @@ final class ProxyScene implements AutoCloseable {
         Duration.ofHours(1),
         Duration.ofMinutes(30),
         List.of(),
-        List.of(tags));
+        List.of(tags),
+        false,
+        Config.Metadata.RestrictionFormat.GLOB,
+        false,
+        List.of(),
+        false,
+        new Config.Metadata.PodLimits(64, 32),
+        new Config.Metadata.Container(List.of(), "nodeward.dev"));
   }
 
   /** A pod that the watch knows. */

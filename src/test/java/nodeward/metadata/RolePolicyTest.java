@@ -115,7 +115,8 @@ class RolePolicyTest {
                 "arn:aws-us-gov:iam::123456789012:instance-profile/eks/node");
 
     PodRole role =
-        new RolePolicy(config("", ""), profile).of(annotated(pod, RolePolicy.ROLE, "reader"));
+        new RolePolicy(config("", ""), profile, new FakeNamespaces())
+            .of(annotated(pod, RolePolicy.ROLE, "reader"));
 
     assertThat(((PodRole.Assigned) role).session().roleArn())
         .isEqualTo("arn:aws-us-gov:iam::123456789012:role/reader");
@@ -189,7 +190,7 @@ class RolePolicyTest {
   }
 
   private static RolePolicy policy(String base, String defaultRole) {
-    return new RolePolicy(config(base, defaultRole), Optional::empty);
+    return new RolePolicy(config(base, defaultRole), Optional::empty, new FakeNamespaces());
   }
 
   private static Config.Metadata config(String base, String defaultRole) {
@@ -201,6 +202,13 @@ class RolePolicyTest {
         Duration.ofHours(1),
         Duration.ofMinutes(30),
         List.of(),
-        List.of());
+        List.of(),
+        false,
+        Config.Metadata.RestrictionFormat.GLOB,
+        false,
+        List.of(),
+        false,
+        new Config.Metadata.PodLimits(64, 32),
+        new Config.Metadata.Container(List.of(), "nodeward.dev"));
   }
 }

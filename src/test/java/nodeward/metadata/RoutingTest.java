@@ -3,12 +3,12 @@ package nodeward.metadata;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
-import java.util.TreeMap;
+import nodeward.config.Preset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -113,7 +113,14 @@ class RoutingTest {
         "/latest/meta-data/iam/info",
         "/latest/meta-data/iam/security-credentialsX",
         "/latest/meta-data/identity-credentials/ec2/security-credentials/ec2-instance",
-        "/latest/dynamic/instance-identity/document",
+        "/latest/dynamic/instance-identity/documents",
+        "/latest/dynamic/instance-identity/document/x",
+        "/latest/meta-data/instance-id/",
+        "/latest/meta-data/instance-ids",
+        "/latest/meta-data/placement/region=x",
+        "/latest/meta-data/public-keys/0/openssh-key",
+        "/latest/meta-data/network@x",
+        "/dynamic/instance-identity/document",
         "/latest/api",
         "/latest/api/token/x",
         "/Latest$/meta-data/iam/security-credentials/",
@@ -123,6 +130,27 @@ class RoutingTest {
       })
   void p15p16OtherPathsAreDenied(String target) {
     assertThat(refusal(route("GET", target))).isEqualTo(Refusal.PATH);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "/latest/meta-data/instance-id, INSTANCE_ID",
+    "/2021-03-23/meta-data/instance-id, INSTANCE_ID",
+    "/latest/meta-data/placement, PLACEMENT",
+    "/latest/meta-data/placement/, PLACEMENT",
+    "/latest/meta-data/placement/availability-zone-id, PLACEMENT",
+    "/latest/meta-data/mac, NETWORK",
+    "/latest/meta-data/local-ipv4, NETWORK",
+    "/latest/meta-data/public-hostname, NETWORK",
+    "/latest/meta-data/network/interfaces/macs/02:29:96:8f:6a:2d/ipv4-associations/, NETWORK",
+    "/latest/dynamic/instance-identity/, INSTANCE_IDENTITY",
+    "/latest/dynamic/instance-identity/document, INSTANCE_IDENTITY",
+    "/latest/dynamic/instance-identity/rsa2048, INSTANCE_IDENTITY"
+  })
+  void p15APresetHasThesePaths(String target, Preset preset) {
+    assertThat(route("GET", target))
+        .isEqualTo(new Route.Instance(target, preset, Optional.empty()));
+    assertThat(route("PUT", target)).isEqualTo(new Route.WrongMethod("GET, HEAD"));
   }
 
   @ParameterizedTest
@@ -178,7 +206,7 @@ class RoutingTest {
     "169.254.169.254:80:80, false"
   })
   void foreignHostsAreRefused(String host, boolean allowed) {
-    Route route = routing.route("GET", LISTING, headers("Host", host));
+    Route route = routing.route("GET", LISTING, Headers.of("Host", host));
 
     assertThat(route instanceof Route.RoleName).isEqualTo(allowed);
     assertThat(allowed || refusal(route) == Refusal.HOST).isTrue();
@@ -186,9 +214,8 @@ class RoutingTest {
 
   @Test
   void oneHostHeaderIsNeeded() {
-    assertThat(refusal(routing.route("GET", LISTING, headers()))).isEqualTo(Refusal.MALFORMED);
-    var two = headers();
-    two.put("Host", List.of("169.254.169.254", "evil.example"));
+    assertThat(refusal(routing.route("GET", LISTING, Headers.NONE))).isEqualTo(Refusal.MALFORMED);
+    var two = Headers.of("Host", "169.254.169.254", "host", "evil.example");
     assertThat(refusal(routing.route("GET", LISTING, two))).isEqualTo(Refusal.MALFORMED);
   }
 
@@ -202,16 +229,9 @@ class RoutingTest {
 
   @Test
   void severalTokensAreRefused() {
-    var headers = headers("Host", "169.254.169.254");
-    headers.put(Routing.TOKEN, List.of("a", "b"));
+    var headers = Headers.of("Host", "169.254.169.254", Routing.TOKEN, "a", Routing.TOKEN, "b");
 
     assertThat(refusal(routing.route("GET", LISTING, headers))).isEqualTo(Refusal.TOKEN);
-  }
-
-  @Test
-  void largeHeadersAreRefused() {
-    assertThat(refusal(route("GET", LISTING, "X", "a".repeat(Routing.LARGEST_HEADERS))))
-        .isEqualTo(Refusal.OVERSIZED);
   }
 
   /** Whatever the bytes, a role that comes out has no segment that could lead elsewhere. */
@@ -258,17 +278,9 @@ class RoutingTest {
   }
 
   private Route route(String method, String target, String... headers) {
-    var all = headers(headers);
-    all.put("Host", List.of("169.254.169.254"));
-    return routing.route(method, target, all);
-  }
-
-  private static Map<String, List<String>> headers(String... namesAndValues) {
-    var headers = new TreeMap<String, List<String>>(String.CASE_INSENSITIVE_ORDER);
-    for (int i = 0; i < namesAndValues.length; i += 2) {
-      headers.put(namesAndValues[i], List.of(namesAndValues[i + 1]));
-    }
-    return headers;
+    var all = new ArrayList<>(List.of("Host", "169.254.169.254"));
+    all.addAll(List.of(headers));
+    return routing.route(method, target, Headers.of(all.toArray(String[]::new)));
   }
 
   private static Refusal refusal(Route route) {

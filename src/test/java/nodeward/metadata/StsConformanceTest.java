@@ -498,7 +498,12 @@ class StsConformanceTest {
       var metadata = new Imds(imds.endpoint(), Time.SYSTEM);
       var config =
           new Config.Aws(
-              region, imds.endpoint(), Optional.empty(), Optional.empty(), Duration.ofSeconds(5));
+              region,
+              imds.endpoint(),
+              Optional.empty(),
+              Optional.empty(),
+              false,
+              Duration.ofSeconds(5));
       var clients = new AwsClients(config, metadata, Time.SYSTEM);
 
       assertThatThrownBy(() -> new StsRoleCredentials(clients, Map.of()).assume(session))
@@ -705,6 +710,7 @@ class StsConformanceTest {
               imds.endpoint(),
               Optional.of(sts.endpoint()),
               Optional.empty(),
+              false,
               Duration.ofSeconds(20));
       clients = new AwsClients(config, metadata, node);
       source = new StsRoleCredentials(clients, Map.of("eks-cluster-name", "prod"));

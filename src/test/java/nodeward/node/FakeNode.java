@@ -25,7 +25,13 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
   /** What was told and asked, in order. */
   public final List<String> events = new ArrayList<>();
 
+  public final List<String> podEvents = new ArrayList<>();
+
   public final List<String> evictions = new ArrayList<>();
+
+  /** How each of {@link #evictions} was asked. */
+  public final List<Manner> manners = new ArrayList<>();
+
   public final List<NodeChange> changes = new ArrayList<>();
   public final List<List<Condition>> statusPatches = new ArrayList<>();
   public final List<String> removedConditions = new ArrayList<>();
@@ -261,27 +267,34 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
   // --- Evictions: an accepted pod is terminating until the test removes it
 
   @Override
-  public synchronized Evicted evict(Pod pod) throws IOException {
-    Evicted answer = tryEvict(pod);
-    evictions.add(pod.fullName());
-    if (answer instanceof Evicted.Accepted) {
+  public synchronized Evicted evict(Pod pod, Manner manner) throws IOException {
+    mayFail();
+    if (manner.extent() == Extent.DONE) {
+      evictions.add(pod.fullName());
+      manners.add(manner);
+    }
+    if (!pods.containsKey(pod.uid())) {
+      return new Evicted.Gone();
+    }
+    // No budget holds up a deletion.
+    Evicted answer =
+        manner.way() == Way.DELETION
+            ? new Evicted.Accepted()
+            : answers.getOrDefault(pod.uid(), new Evicted.Accepted());
+    if (answer instanceof Evicted.Accepted && manner.extent() == Extent.DONE) {
       put(terminating(pods.get(pod.uid()), Instant.parse("2026-11-21T08:00:00Z")));
     }
     return answer;
   }
 
   @Override
-  public synchronized Evicted tryEvict(Pod pod) throws IOException {
-    mayFail();
-    if (!pods.containsKey(pod.uid())) {
-      return new Evicted.Gone();
-    }
-    return answers.getOrDefault(pod.uid(), new Evicted.Accepted());
+  public synchronized void tell(Type type, String reason, String message) {
+    events.add(type.text() + " " + reason + " " + message);
   }
 
   @Override
-  public synchronized void tell(Type type, String reason, String message) {
-    events.add(type.text() + " " + reason + " " + message);
+  public synchronized void tell(Pod pod, Type type, String reason, String message) {
+    podEvents.add(pod.fullName() + " " + type.text() + " " + reason + " " + message);
   }
 
   // --- pods for tests
@@ -374,7 +387,8 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
         p.serviceAccount(),
         p.owners(),
         p.labels(),
-        annotations);
+        annotations,
+        p.volumes());
   }
 
   private NodeView apply(NodeChange change) {

@@ -18,6 +18,8 @@ import nodeward.config.Config;
 import nodeward.drain.DrainOptions;
 import nodeward.drain.Drainer;
 import nodeward.node.Evicted;
+import nodeward.node.Evictions;
+import nodeward.node.Evictions.Way;
 import nodeward.node.FakeNode;
 import nodeward.node.NodeChange;
 import nodeward.node.NodeView;
@@ -47,6 +49,7 @@ final class TerminationWatchTest {
 
   private volatile List<Notice> standing = List.of();
   private volatile boolean metadataAway;
+  private List<String> forceFor = List.of();
   private CollectorRegistry registry = new CollectorRegistry();
   private TerminationWatch watch;
 
@@ -310,6 +313,35 @@ final class TerminationWatchTest {
   }
 
   @Test
+  void aNoticeOfAKindThatForcesDeletesWhatBudgetsHoldAndTellsItOnThePod() throws Exception {
+    forceFor = List.of("spot");
+    watch.close();
+    watch = agent(time, Duration.ofSeconds(5));
+    node.answer(web, new Evicted.Blocked("budget web", Duration.ZERO));
+    standing = List.of(ASG);
+    pollAndPass();
+    until(() -> evictions().contains("default/web"));
+    node.remove(db);
+    time.advance(Duration.ofSeconds(60));
+    pass();
+    assertThat(manners()).extracting(Evictions.Manner::way).containsOnly(Way.EVICTION);
+
+    Instant gone = time.now().plusSeconds(60);
+    standing = List.of(ASG, new Notice(Kind.SPOT, "spot:1", "terminate", gone));
+    pollAndPass();
+    time.advance(Duration.ofSeconds(30));
+    node.watching(FakeNode.Watch.CONNECTED);
+    until(() -> manners().getLast().way() == Way.DELETION);
+    node.remove(web);
+    until(() -> watch.state() instanceof State.Detaching);
+
+    assertThat(watch.state().left()).isEmpty();
+    assertThat(podEvents())
+        .contains("default/web Warning DrainBlocked Cannot be evicted yet: budget web")
+        .anyMatch(e -> e.startsWith("default/web Warning DrainForced The deadline is near"));
+  }
+
+  @Test
   void anApiServerThatIsAwayForAWhileIsWaitedFor() throws Exception {
     node.failWith(Optional.of(new IOException("connection refused")));
     standing = List.of(ASG);
@@ -472,10 +504,31 @@ final class TerminationWatchTest {
             new Config.Termination.Maintenance(true, Duration.ofMinutes(15))),
         new Config.State(directory),
         new TerminationWatch.Ports(node, node, this::read, hook),
-        new Drainer(node.asPods(), node, new Config.Drain(Duration.ofSeconds(5)), registry, time),
+        new Drainer(
+            Drainer.Ports.of(node.asPods(), node),
+            new Config.Drain(
+                Duration.ofSeconds(5),
+                Duration.ofSeconds(5),
+                forceFor,
+                false,
+                Duration.ofMinutes(1)),
+            registry,
+            time),
         DrainOptions.ofDaemon(""),
         registry,
         time);
+  }
+
+  private List<Evictions.Manner> manners() {
+    synchronized (node) {
+      return List.copyOf(node.manners);
+    }
+  }
+
+  private List<String> podEvents() {
+    synchronized (node) {
+      return List.copyOf(node.podEvents);
+    }
   }
 
   private List<Notice> read() throws IOException {

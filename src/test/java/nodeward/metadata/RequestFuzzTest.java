@@ -1,0 +1,22 @@
+package nodeward.metadata;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A few seconds of {@link RequestFuzz}; {@code make fuzz} runs it longer. */
+class RequestFuzzTest {
+  @Test
+  void noBytesReachWhatThePolicyDenies(@TempDir Path directory)
+      throws IOException, InterruptedException {
+    Process jazzer = RequestFuzz.run(directory, 5).start();
+    String said = new String(jazzer.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+
+    assertThat(jazzer.waitFor()).as(said).isZero();
+    assertThat(said).contains("stat::number_of_executed_units");
+  }
+}
