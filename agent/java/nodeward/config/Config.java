@@ -27,6 +27,12 @@ public record Config(
     Control control,
     State state,
     Log log) {
+  public Config {
+    if (metadata.sessionTags().contains(Metadata.SessionTag.CLUSTER) && node.cluster().isEmpty()) {
+      throw new IllegalArgumentException(
+          "metadata.sessionTags holds cluster, but node.cluster is empty");
+    }
+  }
 
   public record Node(String name, String cluster, Path procRoot, Path criSocket) {}
 

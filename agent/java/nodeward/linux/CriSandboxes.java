@@ -109,7 +109,7 @@ public final class CriSandboxes implements Sandboxes {
   private static void varint(Buffer to, int value) {
     int left = value;
     while (left > 0x7f) {
-      to.writeByte(left & 0x7f | 0x80);
+      to.writeByte((left & 0x7f) | 0x80);
       left >>>= 7;
     }
     to.writeByte(left);

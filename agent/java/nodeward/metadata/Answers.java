@@ -3,8 +3,11 @@ package nodeward.metadata;
 import io.prometheus.client.CollectorRegistry;
 import io.prometheus.client.Counter;
 import java.net.InetSocketAddress;
+import java.util.Collection;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.BiFunction;
+import java.util.stream.Collectors;
 import nodeward.config.Address;
 import nodeward.node.Pod;
 
@@ -17,6 +20,20 @@ final class Answers {
   @FunctionalInterface
   interface Form extends BiFunction<CredentialCache.Answer.Held, RoleSession, String> {}
 
+  /** What a pod got last, which it gets again and again; its text is a secret. */
+  private static final class Written {
+    final Form form;
+    final Credentials credentials;
+    final String text;
+
+    Written(Form form, Credentials credentials, String text) {
+      this.form = form;
+      this.credentials = credentials;
+      this.text = text;
+    }
+  }
+
+  private final ConcurrentHashMap<String, Written> written = new ConcurrentHashMap<>();
   private final Grants grants;
   private final Refusals refusals;
   private final Audit audit;
@@ -30,6 +47,11 @@ final class Answers {
         Counter.build("nodeward_metadata_requests_total", "Requests of pods, by what came of them.")
             .labelNames("outcome")
             .register(registry);
+  }
+
+  /** Forgets the pods that are gone. */
+  void keep(Collection<Pod> pods) {
+    written.keySet().retainAll(pods.stream().map(Pod::uid).collect(Collectors.toSet()));
   }
 
   Handling counted(Handling handling) {
@@ -107,7 +129,12 @@ final class Answers {
 
   private Reply given(Pod pod, RoleSession session, CredentialCache.Answer.Held held, Form form) {
     audit.given(pod, session, held.credentials());
-    return new Reply(200, "credentials", "application/json", form.apply(held, session), Map.of());
+    Written last = written.get(pod.uid());
+    if (last == null || last.form != form || last.credentials != held.credentials()) {
+      last = new Written(form, held.credentials(), form.apply(held, session));
+      written.put(pod.uid(), last);
+    }
+    return new Reply(200, "credentials", "application/json", last.text, Map.of());
   }
 
   static String text(InetSocketAddress address) {

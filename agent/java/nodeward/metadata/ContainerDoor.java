@@ -16,6 +16,9 @@ import nodeward.node.Pods;
  * <p>Protocol: "Container credential provider" in the AWS SDKs and tools reference guide.
  */
 final class ContainerDoor implements Door {
+  private static final Answers.Form FORM =
+      (held, session) -> KeysJson.ofContainer(held.credentials(), session.roleArn());
+
   static final String PATH = "/v1/credentials";
   private static final String BEARER = "Bearer ";
 
@@ -120,12 +123,7 @@ final class ContainerDoor implements Door {
       case PodRole.Denied(String why) -> refused(request, from, Refusal.ROLE_DENIED, why, why);
       case PodRole.Undetermined undetermined ->
           new Handling.Later(() -> undetermined(pod, request));
-      case PodRole.Assigned assigned ->
-          answers.credentials(
-              request,
-              pod,
-              assigned,
-              (held, session) -> KeysJson.ofContainer(held.credentials(), session.roleArn()));
+      case PodRole.Assigned assigned -> answers.credentials(request, pod, assigned, FORM);
     };
   }
 

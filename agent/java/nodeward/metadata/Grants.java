@@ -6,8 +6,12 @@ import java.net.InetAddress;
 import java.net.NetworkInterface;
 import java.net.SocketException;
 import java.time.Duration;
+import java.util.Collection;
 import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Collectors;
 import nodeward.component.Time;
+import nodeward.config.Config;
 import nodeward.metadata.PodDirectory.Asker;
 import nodeward.node.Pod;
 
@@ -24,6 +28,10 @@ final class Grants {
   // With less, the cache waits a little for newer ones first.
   private static final Duration GOOD_LIFE = Duration.ofMinutes(15);
 
+  private record Granted(Pod pod, Optional<String> base, PodRole role) {}
+
+  private final ConcurrentHashMap<String, Granted> granted = new ConcurrentHashMap<>();
+  private final boolean restricted;
   private final PodDirectory directory;
   private final RolePolicy policy;
   private final CredentialCache cache;
@@ -32,12 +40,14 @@ final class Grants {
   private final Histogram hold;
 
   Grants(
+      Config.Metadata config,
       PodDirectory directory,
       RolePolicy policy,
       CredentialCache cache,
       Patience patience,
       CollectorRegistry registry,
       Time time) {
+    this.restricted = config.namespaceRestrictions();
     this.directory = directory;
     this.policy = policy;
     this.cache = cache;
@@ -51,12 +61,13 @@ final class Grants {
             .register(registry);
   }
 
-  Optional<Pod> pod(InetAddress address) throws InterruptedException {
+  Optional<Pod> pod(InetAddress address) {
     return directory.known(address);
   }
 
   /** An address that is no pod's yet is waited for, the host's own is not. */
   Asker awaitPod(InetAddress address) throws InterruptedException {
+    long began = System.nanoTime();
     Asker asker = directory.find(address);
     if (asker instanceof Asker.Unknown && isOfThisHost(address)) {
       return new Asker.Host();
@@ -64,9 +75,8 @@ final class Grants {
     if (asker instanceof Asker.Known || asker instanceof Asker.Host) {
       return asker;
     }
-    long began = System.nanoTime();
     try {
-      return directory.await(address, patience.unknownPod);
+      return directory.await(address, patience.unknownPod.minusNanos(System.nanoTime() - began));
     } finally {
       hold.observe((System.nanoTime() - began) / 1e9);
     }
@@ -77,8 +87,27 @@ final class Grants {
     return directory.watching();
   }
 
+  /**
+   * What the policy says; its last word on the same pod counts while nothing that it depends on has
+   * changed, and is not kept where namespaces have a say.
+   */
+  @SuppressWarnings("ReferenceEquality") // the watch makes a new one for each change
   PodRole role(Pod pod) {
-    return policy.of(pod);
+    if (restricted) {
+      return policy.of(pod);
+    }
+    Optional<String> base = policy.baseArn();
+    Granted last = granted.get(pod.uid());
+    if (last == null || last.pod != pod || !last.base.equals(base)) {
+      last = new Granted(pod, base, policy.of(pod));
+      granted.put(pod.uid(), last);
+    }
+    return last.role;
+  }
+
+  /** Forgets the pods that are gone. */
+  void keep(Collection<Pod> pods) {
+    granted.keySet().retainAll(pods.stream().map(Pod::uid).collect(Collectors.toSet()));
   }
 
   /** As {@link #role}, but waits while the pod's namespace is not known. */

@@ -11,6 +11,9 @@ import nodeward.node.Pod;
  * answered is refused with the status that makes the SDKs do the right thing ({@link Refusal}).
  */
 final class InstanceDoor implements Door {
+  private static final Answers.Form FORM =
+      (held, session) -> KeysJson.ofInstance(held.credentials(), held.issued());
+
   private final Routing routing;
   private final Grants grants;
   private final Answers answers;
@@ -51,18 +54,11 @@ final class InstanceDoor implements Door {
       case Route.WrongMethod(String allowed) ->
           answers.refused(request, Refusal.METHOD, "allowed: " + allowed).with("Allow", allowed);
       case Route.OfPod ofPod ->
-          known(request)
+          grants
+              .pod(request.from().getAddress())
               .map(pod -> of(pod, request, ofPod))
               .orElseGet(() -> new Handling.Later(() -> heldUp(request, ofPod)));
     };
-  }
-
-  private Optional<Pod> known(Request request) {
-    try {
-      return grants.pod(request.from().getAddress());
-    } catch (InterruptedException e) {
-      throw new IllegalStateException("nothing was waited for", e);
-    }
   }
 
   /** The address is no pod's yet. */
@@ -131,12 +127,7 @@ final class InstanceDoor implements Door {
       case PodRole.Assigned(String name, RoleSession session)
           when !role.get().equals(name) && !role.get().equals(session.roleArn()) ->
           answers.refused(request, from, Refusal.OTHER_ROLE, "the pod's role is another one");
-      case PodRole.Assigned assigned ->
-          answers.credentials(
-              request,
-              pod,
-              assigned,
-              (held, session) -> KeysJson.ofInstance(held.credentials(), held.issued()));
+      case PodRole.Assigned assigned -> answers.credentials(request, pod, assigned, FORM);
     };
   }
 

@@ -56,6 +56,8 @@ public final class MetadataProxy implements Component {
   private final Audit audit = new Audit();
   private final RoleTeller teller;
   private final RoleExplainer explainer;
+  private final Grants grants;
+  private final Answers answers;
   private final InstanceDoor instanceDoor;
   private final ContainerDoor containerDoor;
   private final Loop loop;
@@ -98,8 +100,8 @@ public final class MetadataProxy implements Component {
     ports.namespaces.onChange(loop::wake);
     this.teller = new RoleTeller(ports.events, time);
     this.explainer = new RoleExplainer(config, ports.pods, directory, policy, cache);
-    var grants = new Grants(directory, policy, cache, patience, registry, time);
-    var answers = new Answers(grants, refusals, audit, registry);
+    this.grants = new Grants(config, directory, policy, cache, patience, registry, time);
+    this.answers = new Answers(grants, refusals, audit, registry);
     this.instanceDoor =
         new InstanceDoor(
             new Routing(hosts(Set.of("169.254.169.254", "[fd00:ec2::254]"), config.listen())),
@@ -234,6 +236,8 @@ public final class MetadataProxy implements Component {
         }
       }
     }
+    grants.keep(askers);
+    answers.keep(askers);
     audit.keep(askers);
     policy.keep(askers);
     teller.keep(askers);

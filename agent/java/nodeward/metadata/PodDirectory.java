@@ -127,7 +127,7 @@ final class PodDirectory implements AutoCloseable {
   }
 
   /** The pod that has the address now, if that can be told without waiting; never blocks long. */
-  Optional<Pod> known(InetAddress address) throws InterruptedException {
+  Optional<Pod> known(InetAddress address) {
     return runtime.settled(FRESH)
             && known(address, runtime.recent(FRESH)) instanceof Asker.Known(Pod pod)
         ? Optional.of(pod)

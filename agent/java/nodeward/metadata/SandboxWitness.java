@@ -97,13 +97,13 @@ final class SandboxWitness {
   }
 
   /** The last answer if it is no older than this; has a newer one fetched when it soon will be. */
-  Optional<Seen> recent(Duration age) throws InterruptedException {
+  Optional<Seen> recent(Duration age) {
     Seen last = seen;
     if (!failure.isEmpty() || !isWithin(last, age)) {
       return Optional.empty();
     }
     if (!isWithin(last, age.dividedBy(2))) {
-      after(last, Duration.ZERO);
+      askUnlessAsking();
     }
     return Optional.of(last);
   }
@@ -136,19 +136,28 @@ final class SandboxWitness {
     lock.lockInterruptibly();
     try {
       while (!(failure.isEmpty() && wanted.is(seen))) {
-        if (!asking) {
-          if (retryAt - time.nanos() > 0) {
-            return Optional.empty();
-          }
-          asking = true;
-          Thread.ofVirtual().name("sandboxes").start(this::ask);
+        if (!asking && retryAt - time.nanos() > 0) {
+          return Optional.empty();
         }
+        askUnlessAsking();
         if (left <= 0) {
           return Optional.empty();
         }
         left = done.awaitNanos(left);
       }
       return Optional.of(seen);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void askUnlessAsking() {
+    lock.lock();
+    try {
+      if (!asking) {
+        asking = true;
+        Thread.ofVirtual().name("sandboxes").start(this::ask);
+      }
     } finally {
       lock.unlock();
     }

@@ -24,6 +24,7 @@ public final class RealNode implements AutoCloseable {
   private static final String BRIDGE = "cni0";
   private static final String CONTAINERD_SOCKET = "/run/containerd/containerd.sock";
   private static final String LINK = "nodeward";
+  private static final String METADATA = "169.254.169.254";
   private static final int MAX_NODES = 250;
   private static final Duration START_LIMIT = Duration.ofSeconds(60);
 
@@ -39,6 +40,7 @@ public final class RealNode implements AutoCloseable {
   private Daemon init;
   private Daemon containerd;
   private Daemon kubelet;
+  private int metadataPort;
 
   private RealNode(ControlPlane plane, String name, List<String> taints) throws IOException {
     this.plane = plane;
@@ -140,6 +142,23 @@ public final class RealNode implements AutoCloseable {
 
   public ProcessHandle containerd() {
     return containerd.handle();
+  }
+
+  /**
+   * The way to 169.254.169.254, as an instance has it: to a server of this machine that listens on
+   * all addresses. Without it the address leads nowhere. Until the node's next boot.
+   */
+  public void routeMetadataTo(int port) throws IOException {
+    run("ip", "route", "add", METADATA, "via", "10.213." + index + ".1");
+    metadataRule("-I", port);
+    metadataPort = port;
+  }
+
+  private void metadataRule(String change, int port) throws IOException {
+    var rule =
+        "iptables -w 10 -t nat %s PREROUTING -i %s -d %s -p tcp --dport 80 -j REDIRECT --to-ports"
+            + " %d";
+    Command.run(rule.formatted(change, link(), METADATA, port).split(" "));
   }
 
   public void killKubelet() {
@@ -345,6 +364,10 @@ public final class RealNode implements AutoCloseable {
   private void powerOff() throws IOException {
     if (init == null) {
       return;
+    }
+    if (metadataPort != 0) {
+      metadataRule("-D", metadataPort);
+      metadataPort = 0;
     }
     // While the namespace lives the link is surely this node's; later its name may be another's.
     if (index != 0 && init.handle().isAlive()) {

@@ -217,6 +217,8 @@ class ConfigReaderTest {
         "metadata:\\n  baseRoleArn: foo|:2: metadata.baseRoleArn: \"foo\" is not like",
         "metadata:\\n  open: [iam]|:2: metadata.open[0]: \"iam\" is none of instance-id, placement",
         "metadata:\\n  podLimits: {connections: 0}|:2: metadata.podLimits.connections: must be",
+        "metadata:\\n"
+            + "  sessionTags: [cluster]|:2: metadata.sessionTags: holds cluster, but node.clu",
         "metadata:\\n  sessionDuration: 1m|:2: metadata.sessionDuration: must be",
         "node: {name: a}\\nnode: {name: b}|:2: ",
         "node: {name: a|:1: ",

@@ -15,6 +15,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.LongSummaryStatistics;
+import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -114,7 +116,7 @@ final class IdentityE2eTest {
   private void twentyPodsWhoseFirstActIsToAsk() throws Exception {
     plane.apply(
         IntStream.rangeClosed(1, BURST).mapToObj(this::pod).collect(Collectors.joining("---\n")));
-    var slowest = new ArrayList<Long>();
+    var slowest = new TreeMap<String, LongSummaryStatistics>();
     for (int i = 1; i <= BURST; i++) {
       JsonNode session = logOf("burst-" + i);
       for (String request : List.of("token", "role", "credentials")) {
@@ -125,7 +127,9 @@ final class IdentityE2eTest {
         assertThat(answer.path("tries").asInt())
             .as("%s of %d: %s", request, i, session)
             .isEqualTo(1);
-        slowest.add(answer.path("millis").asLong());
+        slowest
+            .computeIfAbsent(request, r -> new LongSummaryStatistics())
+            .accept(answer.path("millis").asLong());
       }
       assertThat(session.at("/role/body").asText()).isEqualTo("role-" + i);
     }
@@ -133,10 +137,12 @@ final class IdentityE2eTest {
     sts.assumptions().forEach(a -> keys.add(a.role() + " " + a.sessionName()));
     assertThat(keys).hasSize(BURST);
     assertThat(sts.assumptions()).hasSize(BURST);
-    slowest.sort(null);
-    System.out.printf(
-        "identity: %d pods in a burst, %d requests, all at the first try: ms p50 %d, most %d%n",
-        BURST, slowest.size(), slowest.get(slowest.size() / 2), slowest.getLast());
+    System.out.printf("identity: %d pods in a burst, all at the first try%n", BURST);
+    slowest.forEach(
+        (request, ms) ->
+            System.out.printf(
+                "identity: %s ms least %d, mean %.0f, most %d%n",
+                request, ms.getMin(), ms.getAverage(), ms.getMax()));
     System.out.printf(
         "identity: %.0f held, %.0f questions for the runtime, on average %.1f ms%n",
         agent.metric("nodeward_metadata_hold_seconds_count"),

@@ -59,11 +59,6 @@ public final class FakeSandboxes implements Sandboxes {
     return latch;
   }
 
-  /** Ends {@link #hang} for later calls. */
-  public synchronized void thaw() {
-    gate = Optional.empty();
-  }
-
   /** Runs a sandbox of this pod with these addresses, as the youngest. */
   public synchronized Sandbox run(Pod pod, String... addresses) {
     return run(pod, pod.uid(), Kind.OF_ITS_OWN, addresses);

@@ -19,6 +19,7 @@ import java.util.concurrent.TimeUnit;
 import nodeward.component.FakeTime;
 import nodeward.metadata.PodClient.Response;
 import nodeward.metadata.PodDirectory.Asker;
+import nodeward.metadata.TestProxy.Settings;
 import nodeward.node.FakeNode;
 import nodeward.node.Pod;
 import org.junit.jupiter.api.AfterEach;
@@ -30,7 +31,7 @@ class IdentityConformanceTest {
   private static final Instant NOW = Instant.parse("2026-11-21T08:00:00Z");
   private static final String A = "10.0.0.5";
   private static final Duration LONG = Duration.ofSeconds(20);
-  private static final String LISTING = ProxyScene.LISTING;
+  private static final String LISTING = TestProxy.LISTING;
 
   private final FakeTime time = new FakeTime();
   private final FakeNode node = new FakeNode("node-1").register();
@@ -97,7 +98,7 @@ class IdentityConformanceTest {
 
   @Test
   void i2APodWithoutTheAnnotationGetsNotFound() throws Exception {
-    try (var scene = ProxyScene.start()) {
+    try (var scene = TestProxy.started(new Settings())) {
       scene.node.put(FakeNode.pod("shop", "plain", "127.0.0.12"));
 
       Response response = scene.ask("127.0.0.12", "GET", LISTING);
@@ -108,7 +109,8 @@ class IdentityConformanceTest {
 
   @Test
   void i3TheDefaultRoleIsOnlyForKnownPods() throws Exception {
-    try (var scene = ProxyScene.start("fallback", Duration.ofMillis(50))) {
+    try (var scene =
+        TestProxy.started(new Settings().defaultRole("fallback").hold(Duration.ofMillis(50)))) {
       scene.node.put(FakeNode.pod("shop", "plain", "127.0.0.12"));
 
       assertThat(scene.roleOf("127.0.0.12")).isEqualTo("200 fallback");
@@ -118,7 +120,7 @@ class IdentityConformanceTest {
 
   @Test
   void i4AnotherRoleIsNotFound() throws Exception {
-    try (var scene = ProxyScene.start()) {
+    try (var scene = TestProxy.started(new Settings())) {
       scene.pod("web", "127.0.0.11", "reader");
 
       assertThat(scene.ask("127.0.0.11", "GET", LISTING + "/writer").status()).isEqualTo(404);
@@ -142,7 +144,7 @@ class IdentityConformanceTest {
 
   @Test
   void i5AReusedAddressBelongsToTheNewPodOverHttp() throws Exception {
-    try (var scene = ProxyScene.start()) {
+    try (var scene = TestProxy.started(new Settings())) {
       Pod job = scene.pod("job", "127.0.0.15", "job");
       assertThat(scene.roleOf("127.0.0.15")).isEqualTo("200 job");
       scene.node.put(inPhase(job, Pod.Phase.SUCCEEDED));
@@ -277,7 +279,7 @@ class IdentityConformanceTest {
 
   @Test
   void i8i14TheHostItselfIsRefusedAtOnce() throws Exception {
-    try (var scene = ProxyScene.start()) {
+    try (var scene = TestProxy.started(new Settings())) {
       scene.pod("web", "127.0.0.11", "reader");
 
       Response response = scene.ask("127.0.0.1", "GET", LISTING);
@@ -332,7 +334,7 @@ class IdentityConformanceTest {
     node.put(pod);
     runtime.start();
     Future<Asker> asker = awaiting(A);
-    ProxyScene.await(() -> runtime.calls() > 1);
+    TestProxy.await(() -> runtime.calls() > 1);
 
     runtime.run(pod, A);
 
@@ -383,7 +385,8 @@ class IdentityConformanceTest {
 
   @Test
   void i10ARequestOfAnUnknownAddressIsHeldAndRefusedOverHttp() throws Exception {
-    try (var scene = ProxyScene.start("fallback", Duration.ofMillis(50))) {
+    try (var scene =
+        TestProxy.started(new Settings().defaultRole("fallback").hold(Duration.ofMillis(50)))) {
       Response response = scene.ask("127.0.0.99", "GET", LISTING);
 
       assertThat(response.status()).isEqualTo(503);
@@ -395,14 +398,14 @@ class IdentityConformanceTest {
 
   @Test
   void i10ARequestIsHeldUntilThePodIsKnownOverHttp() throws Exception {
-    try (var scene = ProxyScene.start();
+    try (var scene = TestProxy.started(new Settings());
         var threads = Executors.newVirtualThreadPerTaskExecutor()) {
       scene.runtime.start();
       Future<String> answer = threads.submit(() -> scene.roleOf("127.0.0.16"));
-      ProxyScene.await(() -> scene.runtime.calls() > 1);
+      TestProxy.await(() -> scene.runtime.calls() > 1);
 
       scene.runtime.run(
-          ProxyScene.withRole(FakeNode.pod("shop", "late", ""), "writer"), "127.0.0.16");
+          TestProxy.withRole(FakeNode.pod("shop", "late", ""), "writer"), "127.0.0.16");
 
       assertThat(answer.get(10, TimeUnit.SECONDS)).isEqualTo("200 writer");
     }
@@ -412,12 +415,12 @@ class IdentityConformanceTest {
 
   @Test
   void i11CredentialsAreFetchedBeforeThePodHasAnAddress() throws Exception {
-    try (var scene = ProxyScene.start()) {
+    try (var scene = TestProxy.started(new Settings())) {
       scene.pod("bound", "", "writer");
 
-      ProxyScene.await(() -> !scene.sts.calls().isEmpty());
+      TestProxy.await(() -> !scene.sts.calls().isEmpty());
       assertThat(scene.sts.calls().getFirst().sessionName()).isEqualTo("shop.bound");
-      assertThat(scene.sts.calls().getFirst().roleArn()).isEqualTo(ProxyScene.BASE + "writer");
+      assertThat(scene.sts.calls().getFirst().roleArn()).isEqualTo(TestProxy.BASE + "writer");
     }
   }
 
@@ -466,12 +469,12 @@ class IdentityConformanceTest {
 
   @Test
   void i13AnEditOfTheAnnotationTakesEffectOverHttp() throws Exception {
-    try (var scene = ProxyScene.start()) {
+    try (var scene = TestProxy.started(new Settings())) {
       Pod web = scene.pod("web", "127.0.0.11", "reader");
       scene.runtime.start().run(web, "127.0.0.11");
       assertThat(scene.roleOf("127.0.0.11")).isEqualTo("200 reader");
 
-      scene.node.put(ProxyScene.withRole(web, "writer"));
+      scene.node.put(TestProxy.withRole(web, "writer"));
 
       assertThat(scene.roleOf("127.0.0.11")).isEqualTo("200 writer");
       assertThat(scene.ask("127.0.0.11", "GET", LISTING + "/writer").status()).isEqualTo(200);
@@ -494,7 +497,7 @@ class IdentityConformanceTest {
 
   @Test
   void i14AStrangerIsForbiddenOverHttp() throws Exception {
-    try (var scene = ProxyScene.start()) {
+    try (var scene = TestProxy.started(new Settings())) {
       Pod web = scene.pod("web", "127.0.0.11", "reader");
       scene.runtime.start().run(web, "127.0.0.11");
       assertThat(scene.roleOf("127.0.0.11")).isEqualTo("200 reader");
@@ -557,7 +560,7 @@ class IdentityConformanceTest {
 
     time.advance(PodDirectory.FRESH.dividedBy(2).plusMillis(1));
     assertThat(directory.known(InetAddress.ofLiteral(A))).contains(pod);
-    ProxyScene.await(() -> runtime.calls() == 2);
+    TestProxy.await(() -> runtime.calls() == 2);
     time.advance(PodDirectory.FRESH);
     assertThat(directory.known(InetAddress.ofLiteral(A))).isEmpty();
     gate.countDown();
@@ -610,18 +613,15 @@ class IdentityConformanceTest {
 
   @Test
   void o8WithoutApiServerTheRuntimesPodsAreKnownAndFetchedFor() throws Exception {
-    try (var scene =
-        ProxyScene.start(
-            ProxyScene.config(""),
-            LONG,
-            s -> {
-              s.node.watching(FakeNode.Watch.LOST);
-              s.runtime
-                  .start()
-                  .run(
-                      ProxyScene.withRole(FakeNode.pod("shop", "web", ""), "reader"), "127.0.0.11");
-            })) {
-      ProxyScene.await(() -> !scene.sts.calls().isEmpty());
+    try (var scene = new TestProxy()) {
+      scene.node.watching(FakeNode.Watch.LOST);
+      scene
+          .runtime
+          .start()
+          .run(TestProxy.withRole(FakeNode.pod("shop", "web", ""), "reader"), "127.0.0.11");
+      scene.start(new Settings());
+
+      TestProxy.await(() -> !scene.sts.calls().isEmpty());
 
       assertThat(scene.roleOf("127.0.0.11")).isEqualTo("200 reader");
       assertThat(scene.ask("127.0.0.11", "GET", LISTING + "/reader").body()).contains("ASIA1");

@@ -35,6 +35,7 @@ class RoleExplainerTest {
   private final List<String> events = new CopyOnWriteArrayList<>();
   private final Pod web = FakeNode.pod("shop", "web", "10.0.0.5");
   private Optional<MetadataProxy> proxy = Optional.empty();
+  private List<Address> container = List.of();
 
   @AfterEach
   void stop() {
@@ -123,6 +124,29 @@ class RoleExplainerTest {
     assertThat(explain("shop", "job"))
         .containsEntry("address", List.of("10.0.0.9 is no pod's"))
         .containsEntry("verdict", "gets nothing: it has ended");
+  }
+
+  @Test
+  void podsOfTheHostsNetworkAreToldOfTheirDoor() throws IOException {
+    node.put(
+        annotated(
+            IdentityConformanceTest.onHostNetwork(FakeNode.pod("shop", "web", "10.0.0.1")),
+            RolePolicy.ROLE,
+            "reader"));
+    start(false, "");
+
+    assertThat(explain("shop", "web"))
+        .containsEntry(
+            "verdict",
+            "gets nothing: on the host's network no pod is told from another by its address, and"
+                + " metadata.container.listen is empty");
+
+    stop();
+    container = List.of(Address.parse("127.0.0.1:0"));
+    start(false, "");
+    assertThat(await("gets " + BASE + "reader"))
+        .containsEntry(
+            "asks", "the container credentials endpoint, with its ServiceAccount's token");
   }
 
   @Test
@@ -223,7 +247,7 @@ class RoleExplainerTest {
             List.of(),
             false,
             new Config.Metadata.PodLimits(64, 32),
-            new Config.Metadata.Container(List.of(), "nodeward.dev"));
+            new Config.Metadata.Container(container, "nodeward.dev"));
     var started =
         new MetadataProxy(
             config,

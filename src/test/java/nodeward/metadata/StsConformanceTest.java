@@ -1,17 +1,11 @@
 package nodeward.metadata;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.prometheus.client.CollectorRegistry;
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InputStreamReader;
-import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.net.ServerSocket;
-import java.net.Socket;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -35,14 +29,17 @@ import nodeward.component.Health;
 import nodeward.component.Time;
 import nodeward.config.Config;
 import nodeward.config.Config.Metadata.SessionTag;
+import nodeward.metadata.TestProxy.Settings;
 import nodeward.node.FakeNode;
 import nodeward.node.Pod;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The sessions: S1 to S13 of the conformance list, in the cache, at STS and over HTTP. */
+/**
+ * The sessions: S1 to S13 of the conformance list, in the cache, at STS and over HTTP; S10, the
+ * endpoints, is StsEndpointTest's.
+ */
 class StsConformanceTest {
   private static final Duration LIMIT = Duration.ofSeconds(10);
   private final FakeTime time = new FakeTime();
@@ -149,18 +146,18 @@ class StsConformanceTest {
 
   @Test
   void s1AbandonedCallersAreServedByTheOneCallOverHttp() throws Exception {
-    try (var scene = ProxyScene.start();
+    try (var scene = TestProxy.started(new Settings().limits(PodServer.Limits.of(128, 128)));
         var threads = Executors.newVirtualThreadPerTaskExecutor()) {
       CountDownLatch gate = scene.sts.hang();
       scene.pod("cold", "127.0.0.18", "cold");
       var answers = new ArrayList<Future<PodClient.Response>>();
-      try (var leaver = new PodClient("127.0.0.18", scene.proxy.address())) {
+      try (var leaver = new PodClient("127.0.0.18", scene.proxy().address())) {
         leaver.write(
-            "GET " + ProxyScene.LISTING + "/cold HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n");
+            "GET " + TestProxy.LISTING + "/cold HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n");
       }
       for (int i = 0; i < 50; i++) {
         answers.add(
-            threads.submit(() -> scene.ask("127.0.0.18", "GET", ProxyScene.LISTING + "/cold")));
+            threads.submit(() -> scene.ask("127.0.0.18", "GET", TestProxy.LISTING + "/cold")));
       }
       await(() -> !scene.sts.calls().isEmpty());
       gate.countDown();
@@ -190,17 +187,17 @@ class StsConformanceTest {
 
   @Test
   void s2ASessionWaitsForATagThatIsNotKnownYet() throws Exception {
-    try (var scene =
-        ProxyScene.start(
-            ProxyScene.config("", SessionTag.SERVICEACCOUNT), LIMIT, s -> s.runtime.start())) {
-      Pod web = ProxyScene.withRole(FakeNode.pod("shop", "web", ""), "reader");
+    try (var scene = new TestProxy()) {
+      scene.runtime.start();
+      scene.start(new Settings().tags(SessionTag.SERVICEACCOUNT));
+      Pod web = TestProxy.withRole(FakeNode.pod("shop", "web", ""), "reader");
       scene.runtime.run(web, "127.0.0.11");
       assertThat(scene.roleOf("127.0.0.11")).startsWith("503 ");
       assertThat(scene.sts.calls()).isEmpty();
 
       scene.node.put(web);
 
-      assertThat(scene.ask("127.0.0.11", "GET", ProxyScene.LISTING + "/reader").status())
+      assertThat(scene.ask("127.0.0.11", "GET", TestProxy.LISTING + "/reader").status())
           .isEqualTo(200);
       assertThat(scene.sts.calls().getFirst().tags())
           .isEqualTo(Map.of("kubernetes-service-account", "default"));
@@ -297,15 +294,15 @@ class StsConformanceTest {
 
   @Test
   void s4WithoutStsTheAnswerIsToTryLaterOverHttp() throws Exception {
-    try (var scene = ProxyScene.start()) {
+    try (var scene = TestProxy.started(new Settings())) {
       scene.sts.fail("connection refused");
       scene.pod("cold", "127.0.0.18", "cold");
 
-      PodClient.Response response = scene.ask("127.0.0.18", "GET", ProxyScene.LISTING + "/cold");
+      PodClient.Response response = scene.ask("127.0.0.18", "GET", TestProxy.LISTING + "/cold");
 
       assertThat(response.status()).isEqualTo(503);
       assertThat(response.body()).isEqualTo("no credentials at present: try again\n");
-      assertThat(scene.proxy.health()).isEqualTo(Health.degraded("connection refused"));
+      assertThat(scene.proxy().health()).isEqualTo(Health.degraded("connection refused"));
       assertThat(scene.roleOf("127.0.0.18")).isEqualTo("200 cold");
     }
   }
@@ -328,12 +325,12 @@ class StsConformanceTest {
 
   @Test
   void s5s13ADenialIsForbiddenAndKeepsStsWordsToItselfOverHttp() throws Exception {
-    try (var scene = ProxyScene.start()) {
+    try (var scene = TestProxy.started(new Settings())) {
       scene.sts.deny("arn:aws:sts::123456789012:assumed-role/node/i-1 is not authorized");
       scene.pod("denied", "127.0.0.19", "secretive");
 
       PodClient.Response response =
-          scene.ask("127.0.0.19", "GET", ProxyScene.LISTING + "/secretive");
+          scene.ask("127.0.0.19", "GET", TestProxy.LISTING + "/secretive");
 
       assertThat(response.status()).isEqualTo(403);
       assertThat(response.headers()).containsEntry("content-type", "application/json");
@@ -483,38 +480,6 @@ class StsConformanceTest {
     }
   }
 
-  @ParameterizedTest
-  @CsvSource({
-    "eu-west-1,sts.eu-west-1.amazonaws.com",
-    "us-east-1,sts.us-east-1.amazonaws.com",
-    "cn-north-1,sts.cn-north-1.amazonaws.com.cn",
-    "us-gov-west-1,sts.us-gov-west-1.amazonaws.com",
-    "us-iso-east-1,sts.us-iso-east-1.c2s.ic.gov",
-    "us-isob-east-1,sts.us-isob-east-1.sc2s.sgov.gov"
-  })
-  void s10TheEndpointIsTheRegionsOwn(String region, String host) throws Exception {
-    try (var proxy = new ConnectRecorder();
-        var imds = FakeImds.start(new InetSocketAddress("127.0.0.1", 0))) {
-      var metadata = new Imds(imds.endpoint(), Time.SYSTEM);
-      var config =
-          new Config.Aws(
-              region,
-              imds.endpoint(),
-              Optional.empty(),
-              Optional.empty(),
-              false,
-              Duration.ofSeconds(5));
-      var clients = new AwsClients(config, metadata, Time.SYSTEM);
-
-      assertThatThrownBy(() -> new StsRoleCredentials(clients, Map.of()).assume(session))
-          .isInstanceOf(IOException.class);
-
-      assertThat(proxy.asked()).isEqualTo("CONNECT " + host + ":443 HTTP/1.1");
-      clients.close();
-      metadata.close();
-    }
-  }
-
   @Test
   void s11NodeCredentialsThatAwsDoesNotKnowAnyMoreAreFetchedAnewAtOnce() throws Exception {
     try (var aws = new RealSts()) {
@@ -626,6 +591,7 @@ class StsConformanceTest {
   void theNumberOfSessionsIsBounded() throws Exception {
     for (int i = 0; i < CredentialCache.MOST_SESSIONS; i++) {
       cache.get(session("role-" + i), LIMIT);
+      time.advance(Duration.ofMillis(1000 / CallBudget.RATE));
     }
 
     assertThat(cache.get(session("one-more"), LIMIT))
@@ -722,41 +688,6 @@ class StsConformanceTest {
       metadata.close();
       sts.close();
       imds.close();
-    }
-  }
-
-  /** The HTTPS proxy of this JVM for a while: it writes down where it is to lead and refuses. */
-  private static final class ConnectRecorder implements AutoCloseable {
-    private final ServerSocket socket = new ServerSocket(0, 16, InetAddress.ofLiteral("127.0.0.1"));
-    private final CompletableFuture<String> first = new CompletableFuture<>();
-
-    ConnectRecorder() throws IOException {
-      System.setProperty("https.proxyHost", "127.0.0.1");
-      System.setProperty("https.proxyPort", Integer.toString(socket.getLocalPort()));
-      Thread.ofVirtual().start(this::serve);
-    }
-
-    String asked() throws Exception {
-      return first.get(10, TimeUnit.SECONDS);
-    }
-
-    private void serve() {
-      while (!socket.isClosed()) {
-        try (Socket client = socket.accept()) {
-          var in = new BufferedReader(new InputStreamReader(client.getInputStream(), UTF_8));
-          first.complete(String.valueOf(in.readLine()));
-          client.getOutputStream().write("HTTP/1.1 502 no\r\n\r\n".getBytes(UTF_8));
-        } catch (IOException e) {
-          first.completeExceptionally(e);
-        }
-      }
-    }
-
-    @Override
-    public void close() throws IOException {
-      System.clearProperty("https.proxyHost");
-      System.clearProperty("https.proxyPort");
-      socket.close();
     }
   }
 }

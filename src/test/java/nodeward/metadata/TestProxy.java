@@ -22,11 +22,13 @@ import nodeward.node.Pod;
 /** A proxy on loopback with everything around it fake: pods, STS, instance metadata, reviews. */
 final class TestProxy implements AutoCloseable {
   static final String BASE = "arn:aws:iam::123456789012:role/";
+  static final String LISTING = "/latest/meta-data/iam/security-credentials";
   static final String AUDIENCE = "nodeward.dev";
 
   final FakeTime time = new FakeTime();
   final FakeNamespaces namespaces = new FakeNamespaces();
   final FakeNode node = new FakeNode("node-1").register();
+  final FakeSandboxes runtime = new FakeSandboxes();
   final FakeRoleCredentials sts = new FakeRoleCredentials(time);
   final ConcurrentHashMap<String, String> instance = new ConcurrentHashMap<>();
   final List<String> instanceAsked = new CopyOnWriteArrayList<>();
@@ -41,6 +43,7 @@ final class TestProxy implements AutoCloseable {
   /** What is set apart from the defaults. */
   static final class Settings {
     boolean requireV2;
+    List<Config.Metadata.SessionTag> tags = List.of();
     List<Preset> open = List.of();
     boolean openByNamespace;
     String defaultRole = "";
@@ -51,6 +54,16 @@ final class TestProxy implements AutoCloseable {
 
     Settings requireV2() {
       requireV2 = true;
+      return this;
+    }
+
+    Settings tags(Config.Metadata.SessionTag... tags) {
+      this.tags = List.of(tags);
+      return this;
+    }
+
+    Settings defaultRole(String role) {
+      defaultRole = role;
       return this;
     }
 
@@ -88,7 +101,7 @@ final class TestProxy implements AutoCloseable {
           Duration.ofHours(1),
           Duration.ofMinutes(30),
           List.of(),
-          List.of(),
+          tags,
           false,
           Config.Metadata.RestrictionFormat.GLOB,
           requireV2,
@@ -99,6 +112,10 @@ final class TestProxy implements AutoCloseable {
     }
   }
 
+  static TestProxy started(Settings settings) throws IOException {
+    return new TestProxy().start(settings);
+  }
+
   TestProxy start(Settings settings) throws IOException {
     made.forEach(MetadataProxy::close);
     registry = new CollectorRegistry();
@@ -107,7 +124,7 @@ final class TestProxy implements AutoCloseable {
             settings.config(),
             new MetadataProxy.Ports(
                 node.asPods(),
-                new FakeSandboxes(),
+                runtime,
                 sts,
                 () -> Optional.of(BASE),
                 namespaces,
@@ -129,9 +146,19 @@ final class TestProxy implements AutoCloseable {
 
   /** A pod at a loopback address that has a role. */
   Pod pod(String name, String address, String role) {
-    Pod pod = FakeNode.annotated(FakeNode.pod("shop", name, address), RolePolicy.ROLE, role);
+    Pod pod = withRole(FakeNode.pod("shop", name, address), role);
     node.put(pod);
     return pod;
+  }
+
+  static Pod withRole(Pod pod, String role) {
+    return FakeNode.annotated(pod, RolePolicy.ROLE, role);
+  }
+
+  /** The status of the listing, and the role's name. */
+  String roleOf(String source) throws IOException {
+    Response response = ask(source, "GET", LISTING);
+    return response.status() + " " + response.body().strip();
   }
 
   PodClient client(String source) throws IOException {
