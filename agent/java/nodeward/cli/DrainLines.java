@@ -111,11 +111,10 @@ final class DrainLines implements DrainPrinter {
   }
 
   private void evicting(Pod pod) {
-    // kubectl says it again at each try; here the reason of the wait has been told.
+    // kubectl says it again at each try; here the reason of the wait has been told. Of deletions it
+    // says nothing before they are done, save in a dry run, where it calls them evictions.
     if (!reasons.containsKey(pod.uid()) && (!deletes || dryRun == DryRun.CLIENT)) {
-      out.printf(
-          "%s pod %s%s%n",
-          deletes ? "deleting" : "evicting", pod.fullName(), DryRunOption.suffix(dryRun));
+      out.printf("evicting pod %s%s%n", pod.fullName(), DryRunOption.suffix(dryRun));
     }
   }
 

@@ -55,6 +55,8 @@ public final class Drain {
   /** The longest wait, so that a step of the wall clock does not move the deadline. */
   private static final Duration LONGEST_WAIT = Duration.ofSeconds(10);
 
+  private static final Duration RECOVERY = Duration.ofSeconds(30);
+
   private final Drainer drainer;
   private final Pods pods;
   private final Time time;
@@ -80,6 +82,8 @@ public final class Drain {
   private final Map<String, Integer> lateComers = new HashMap<>();
   private boolean synced;
   private long lastAccepted;
+  // An API server that has just come back does not know everybody's rights yet.
+  private Optional<Long> failedAt = Optional.empty();
 
   /** What came of one request. */
   private sealed interface Answer {
@@ -246,7 +250,7 @@ public final class Drain {
       }
       case Answer.Said(_, Evicted.Refused(String why)) -> {
         drainer.retries.labels("refused").inc();
-        if (options.has(Flag.RETRY_REFUSED)) {
+        if (options.has(Flag.RETRY_REFUSED) || wasAway()) {
           again(work, "refused: " + why, drainer.config.retryInterval());
         } else {
           work.stage = Stage.GIVEN_UP;
@@ -256,11 +260,16 @@ public final class Drain {
       }
       case Answer.Failed(_, String why) -> {
         drainer.retries.labels("failed").inc();
+        failedAt = Optional.of(time.nanos());
         Duration wait = work.backoff.next();
         again(work, "eviction failed: " + why, wait);
         progress.accept(new Progress.Failed(work.pod, why, wait));
       }
     }
+  }
+
+  private boolean wasAway() {
+    return failedAt.filter(at -> time.nanos() - at < RECOVERY.toNanos()).isPresent();
   }
 
   private void again(Work work, String why, Duration wait) {

@@ -39,7 +39,7 @@ final class ConntrackFlows {
       InetAddress source,
       InetAddress destination,
       InetAddress replySource,
-      byte[] name) {}
+      ByteBuffer name) {}
 
   /** Asks for all flows of both families. */
   static byte[] listRequest(int sequence) {
@@ -48,7 +48,9 @@ final class ConntrackFlows {
 
   /** Asks to forget one flow, and for an acknowledgement. */
   static byte[] forgetRequest(int sequence, Flow flow) {
-    return request(DELETE, NetlinkMessages.REQUEST | ACKNOWLEDGE, sequence, flow.family, flow.name);
+    byte[] name = new byte[flow.name.remaining()];
+    flow.name.duplicate().get(name);
+    return request(DELETE, NetlinkMessages.REQUEST | ACKNOWLEDGE, sequence, flow.family, name);
   }
 
   /** Reads a part of the answer to {@link #listRequest}; true when it was the last. */
@@ -116,7 +118,13 @@ final class ConntrackFlows {
         });
     return found[0] == null || found[1] == null || found[2] == null
         ? Optional.empty()
-        : Optional.of(new Flow(message.family(), found[0], found[1], found[2], name.toByteArray()));
+        : Optional.of(
+            new Flow(
+                message.family(),
+                found[0],
+                found[1],
+                found[2],
+                ByteBuffer.wrap(name.toByteArray())));
   }
 
   private static void addresses(ByteBuffer tuple, InetAddress[] into, int source, int destination)

@@ -127,10 +127,11 @@ final class Answers {
     };
   }
 
+  @SuppressWarnings("ReferenceEquality") // each door has one form for its life
   private Reply given(Pod pod, RoleSession session, CredentialCache.Answer.Held held, Form form) {
     audit.given(pod, session, held.credentials());
     Written last = written.get(pod.uid());
-    if (last == null || last.form != form || last.credentials != held.credentials()) {
+    if (last == null || last.form != form || !last.credentials.equals(held.credentials())) {
       last = new Written(form, held.credentials(), form.apply(held, session));
       written.put(pod.uid(), last);
     }

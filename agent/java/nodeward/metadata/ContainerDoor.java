@@ -16,9 +16,6 @@ import nodeward.node.Pods;
  * <p>Protocol: "Container credential provider" in the AWS SDKs and tools reference guide.
  */
 final class ContainerDoor implements Door {
-  private static final Answers.Form FORM =
-      (held, session) -> KeysJson.ofContainer(held.credentials(), session.roleArn());
-
   static final String PATH = "/v1/credentials";
   private static final String BEARER = "Bearer ";
 
@@ -123,7 +120,8 @@ final class ContainerDoor implements Door {
       case PodRole.Denied(String why) -> refused(request, from, Refusal.ROLE_DENIED, why, why);
       case PodRole.Undetermined undetermined ->
           new Handling.Later(() -> undetermined(pod, request));
-      case PodRole.Assigned assigned -> answers.credentials(request, pod, assigned, FORM);
+      case PodRole.Assigned assigned ->
+          answers.credentials(request, pod, assigned, ContainerDoor::written);
     };
   }
 
@@ -147,5 +145,9 @@ final class ContainerDoor implements Door {
         "application/json",
         KeysJson.error(refusal.text(), told),
         Map.copyOf(plain.headers()));
+  }
+
+  private static String written(CredentialCache.Answer.Held held, RoleSession session) {
+    return KeysJson.ofContainer(held.credentials(), session.roleArn());
   }
 }

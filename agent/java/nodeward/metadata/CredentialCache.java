@@ -256,7 +256,7 @@ final class CredentialCache {
   }
 
   private Answer held(Issued issued, Instant now) {
-    life.observe(Duration.between(now, issued.deadAt).plus(LEAST_LIFE).toMillis() / 1e3);
+    life.observe((double) Duration.between(now, issued.deadAt).plus(LEAST_LIFE).toSeconds());
     return new Answer.Held(issued.credentials, issued.at);
   }
 
@@ -378,7 +378,7 @@ final class CredentialCache {
   private void skewed(Duration measured) {
     boolean told = skew.abs().compareTo(SKEW_TO_TELL) >= 0;
     skew = measured;
-    skewSeconds.set(measured.toMillis() / 1e3);
+    skewSeconds.set((double) measured.toSeconds());
     if (!told && measured.abs().compareTo(SKEW_TO_TELL) >= 0) {
       log.warn("metadata: {}: what is signed by it may be refused", told(measured));
     } else if (told && measured.abs().compareTo(SKEW_TO_TELL) < 0) {

@@ -98,7 +98,7 @@ final class Grants {
     }
     Optional<String> base = policy.baseArn();
     Granted last = granted.get(pod.uid());
-    if (last == null || last.pod != pod || !last.base.equals(base)) {
+    if (last == null || !last.pod.equals(pod) || !last.base.equals(base)) {
       last = new Granted(pod, base, policy.of(pod));
       granted.put(pod.uid(), last);
     }

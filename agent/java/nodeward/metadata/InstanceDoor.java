@@ -11,9 +11,6 @@ import nodeward.node.Pod;
  * answered is refused with the status that makes the SDKs do the right thing ({@link Refusal}).
  */
 final class InstanceDoor implements Door {
-  private static final Answers.Form FORM =
-      (held, session) -> KeysJson.ofInstance(held.credentials(), held.issued());
-
   private final Routing routing;
   private final Grants grants;
   private final Answers answers;
@@ -127,7 +124,8 @@ final class InstanceDoor implements Door {
       case PodRole.Assigned(String name, RoleSession session)
           when !role.get().equals(name) && !role.get().equals(session.roleArn()) ->
           answers.refused(request, from, Refusal.OTHER_ROLE, "the pod's role is another one");
-      case PodRole.Assigned assigned -> answers.credentials(request, pod, assigned, FORM);
+      case PodRole.Assigned assigned ->
+          answers.credentials(request, pod, assigned, InstanceDoor::written);
     };
   }
 
@@ -155,5 +153,9 @@ final class InstanceDoor implements Door {
           answers.refused(
               request, from, Refusal.UPSTREAM, why, "instance metadata does not answer: try again");
     };
+  }
+
+  private static String written(CredentialCache.Answer.Held held, RoleSession session) {
+    return KeysJson.ofInstance(held.credentials(), held.issued());
   }
 }

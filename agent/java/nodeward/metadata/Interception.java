@@ -169,7 +169,7 @@ public record Interception(List<String> interfaces, List<String> excepted, List<
     var text = new StringBuilder(interfaces.isEmpty() ? "all" : String.join(" ", interfaces));
     excepted.forEach(name -> text.append(" !").append(name));
     for (Service service : services) {
-      text.append(service == services.getFirst() ? ": " : ", ").append(service.address);
+      text.append(service.equals(services.getFirst()) ? ": " : ", ").append(service.address);
       text.append(
           switch (service.to) {
             case Destination.At(Address at) -> " -> " + at;

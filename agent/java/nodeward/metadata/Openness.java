@@ -52,7 +52,7 @@ final class Openness {
   private Rules with(Map<String, String> annotations) {
     var open = EnumSet.noneOf(Preset.class);
     open.addAll(ofAll.open);
-    for (String name : annotations.getOrDefault(OPEN, "").split(",", 0)) {
+    for (String name : annotations.getOrDefault(OPEN, "").split(",", -1)) {
       Optional<Preset> preset = Preset.named(name.strip());
       preset.ifPresent(open::add);
     }

@@ -244,7 +244,7 @@ final class DrainConformanceTest {
     scene.pod("bar");
     scene.api.answerText(r -> r.path().contains("/pods/bar"), 503, "no upstream");
 
-    Ended ended = scene.run("drain", "node", "--timeout=1s", "--disable-eviction=" + deletes);
+    Ended ended = scene.run("drain", "node", "--timeout=6s", "--disable-eviction=" + deletes);
 
     assertThat(ended.code()).isEqualTo(3);
     assertThat(scene.has("bar")).isTrue();
@@ -534,7 +534,7 @@ final class DrainConformanceTest {
     scene.api.edit(
         "namespaces", "", "default", n -> n.withObject("/status").put("phase", "Terminating"));
 
-    Ended ended = scene.run("drain", "node", "--timeout=1s");
+    Ended ended = scene.run("drain", "node", "--timeout=6s");
 
     assertThat(ended.code()).isEqualTo(3);
     assertThat(ended.err())
@@ -552,7 +552,12 @@ final class DrainConformanceTest {
       scene.terminating("bar", Duration.ofSeconds(ago));
     }
 
-    Ended ended = scene.run("drain", "node", "--skip-wait-for-delete-timeout=20", "--timeout=1s");
+    Ended ended =
+        scene.run(
+            "drain",
+            "node",
+            "--skip-wait-for-delete-timeout=20",
+            ago == 1 ? "--timeout=2s" : "--timeout=60s");
 
     // Not deleted: evicted. A second ago: waited for until time is up. Long ago: skipped.
     assertThat(ended.code()).isEqualTo(ago == 1 ? 3 : 0);
@@ -590,7 +595,7 @@ final class DrainConformanceTest {
     scene.pod("bar");
     scene.api.answer(r -> r.path().endsWith("/eviction"), 429, Map.of("Retry-After", "60"), "busy");
 
-    Ended ended = scene.run("drain", "node", "--timeout=2s");
+    Ended ended = scene.run("drain", "node", "--timeout=6s");
 
     assertThat(ended.code()).isEqualTo(3);
     assertThat(ended.err().getFirst()).contains("(will retry after 60s): busy");
@@ -602,7 +607,7 @@ final class DrainConformanceTest {
     scene.pod("bar");
     scene.budget("never", "bar", 0);
 
-    Ended ended = scene.run("drain", "node", "--timeout=2s");
+    Ended ended = scene.run("drain", "node", "--timeout=6s");
 
     assertThat(ended.code()).isEqualTo(3);
     assertThat(ended.err()).anyMatch(l -> l.contains("time is up") && l.contains("never"));
@@ -647,7 +652,7 @@ final class DrainConformanceTest {
     scene.pod("bar");
     scene.budget("one", "bar", 5);
     scene.budget("two", "bar", 5);
-    var drain = scene.start("drain", "node", "--timeout=3s");
+    var drain = scene.start("drain", "node", "--timeout=6s");
 
     Ended ended = drain.get();
 

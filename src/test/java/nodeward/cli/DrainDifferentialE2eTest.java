@@ -151,7 +151,7 @@ final class DrainDifferentialE2eTest {
         ControlPlane.exec(
             new ProcessBuilder(plane.kubectlCommand(args.toArray(String[]::new)))
                 .redirectOutput(out.toFile())
-                .redirectError(ProcessBuilder.Redirect.DISCARD));
+                .redirectError(out.resolveSibling(out.getFileName() + ".err").toFile()));
     if (!process.waitFor(KUBECTL_LIMIT_SECONDS, TimeUnit.SECONDS)) {
       process.destroyForcibly();
       throw new IOException("kubectl does not end: " + node);

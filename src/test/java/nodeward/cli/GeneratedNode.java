@@ -107,6 +107,10 @@ final class GeneratedNode {
     draw(15, "--chunk-size=2");
     if (chance(12)) {
       flags.add(chance(50) ? "--dry-run=client" : "--dry-run=server");
+      if (flags.contains("--dry-run=server")) {
+        // kubectl 1.34 then waits for the end of pods that nobody has deleted.
+        flags.remove("--disable-eviction");
+      }
     }
   }
 

@@ -219,6 +219,26 @@ final class DrainTest {
   }
 
   @Test
+  void anApiServerThatComesBackMayRefuseForAMomentWhatItAllowsThen() {
+    node.put(web);
+    node.failWith(Optional.of(new IOException("connection refused")));
+    Drain drain = drainer.prepare(DrainOptions.ofKubectl(), Instant.MAX, progress::add);
+    look(drain);
+
+    node.failWith(Optional.empty());
+    node.answer(web, new Evicted.Refused("forbidden (403)"));
+    time.advance(RETRY);
+    assertThat(look(drain)).isEmpty();
+    assertThat(progress).contains(new Progress.Refused(web, "forbidden (403)"));
+
+    node.answer(web, new Evicted.Accepted());
+    time.advance(RETRY);
+    look(drain);
+    node.remove(web);
+    assertThat(look(drain)).contains(End.DRAINED);
+  }
+
+  @Test
   void theDaemonTriesARefusedPodAgainUntilTheDeadline() {
     node.put(web);
     node.answer(web, new Evicted.Refused("webhook says no"));

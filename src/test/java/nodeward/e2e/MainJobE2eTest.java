@@ -137,7 +137,10 @@ final class MainJobE2eTest {
               && page.body().strip().equals("node: node main-job is not registered");
         });
     assertThat(node.run("iptables", "-t", "nat", "-S", "NODEWARD"))
-        .contains("-i cni0 -p tcp -j DNAT --to-destination " + node.nodeAddress() + ":8181");
+        .contains(
+            "-i cni0 -p tcp -m tcp --dport 80 -j DNAT --to-destination "
+                + node.nodeAddress()
+                + ":8181");
 
     node.startKubelet();
     agent.await("the Node is registered", SOON, () -> gate("closed"));
