@@ -49,7 +49,7 @@ aot: packaged ## train the agent on the simulated node for a faster start (half 
 		JAVA_HOME="$(JAVA25)" $(BENCH_RUN) nodeward.bench.Training target/agent/bin/agent target/aot $(AOT)
 
 .PHONY: bench
-bench: aot ## measure the agent beside its targets and, where Go is found, its peers: AREA=footprint gate credentials proxy drain termination
+bench: aot ## measure the agent beside its targets and, where Go is found, its peers: AREA=footprint gate credentials proxy drain termination health
 	@peers=; bin=; if command -v go >/dev/null; then peers=$$(src/test/cluster/peers/build) && bin=$$(src/test/cluster/build | tail -n 1); \
 		else echo "bench: go is not installed: no peer and no real API server is measured (package golang)" >&2; fi; \
 	CLUSTER_BIN="$$bin" JAVA_HOME="$(JAVA25)" $(BENCH_RUN) nodeward.bench.Bench target/agent/bin/agent target/bench "$${peers:-target/no-peers}" $(AREA)
@@ -65,9 +65,11 @@ e2e-tools:
 
 FUZZ_SECONDS ?= 120
 .PHONY: fuzz
-fuzz: packaged ## look for requests that get what they should not: FUZZ_SECONDS=120
+fuzz: packaged ## look for bytes that get what they should not or break a reader: FUZZ_SECONDS=120
 	"$(JAVA25)/bin/java" -Xmx512m -cp "target/test-classes:target/classes:$$(cat target/test.classpath)" \
 		nodeward.metadata.RequestFuzz target/fuzz $(FUZZ_SECONDS)
+	"$(JAVA25)/bin/java" -Xmx512m -cp "target/test-classes:target/classes:$$(cat target/test.classpath)" \
+		nodeward.linux.NetlinkFuzz target/fuzz-netlink $(FUZZ_SECONDS)
 
 # One class waits for five minutes; it asks to run beside the others, which run one after the other.
 .PHONY: e2e

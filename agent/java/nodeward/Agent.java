@@ -1,11 +1,13 @@
 package nodeward;
 
 import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -29,9 +31,12 @@ import nodeward.component.Time;
 import nodeward.condition.ConditionBoard;
 import nodeward.config.Config;
 import nodeward.conntrack.ConntrackWatch;
+import nodeward.conntrack.FlowCount;
+import nodeward.conntrack.TopPage;
 import nodeward.drain.DrainOptions;
 import nodeward.drain.Drainer;
 import nodeward.http.AdminServer;
+import nodeward.http.ControlPage;
 import nodeward.http.ControlServer;
 import nodeward.http.Metrics;
 import nodeward.http.StatusSource;
@@ -46,6 +51,7 @@ import nodeward.kube.KubeEvictions;
 import nodeward.kube.KubeHeldNodes;
 import nodeward.kube.KubeNamespaces;
 import nodeward.kube.KubePermissions;
+import nodeward.kube.KubeRepairTurn;
 import nodeward.kube.KubeTokenReviews;
 import nodeward.kube.OwnNode;
 import nodeward.kube.OwnPods;
@@ -54,16 +60,19 @@ import nodeward.linux.CriSocket;
 import nodeward.linux.DockerSocket;
 import nodeward.linux.Iptables;
 import nodeward.linux.KernelConntrack;
+import nodeward.linux.KubeletHealth;
 import nodeward.linux.NodeProber;
 import nodeward.linux.Procfs;
 import nodeward.linux.SdNotify;
 import nodeward.linux.ShutdownLock;
+import nodeward.linux.SystemBus;
 import nodeward.metadata.InterceptionKeeper;
 import nodeward.metadata.MetadataProxy;
 import nodeward.metadata.SessionTags;
 import nodeward.readiness.Boot;
 import nodeward.readiness.GateKeeper;
 import nodeward.readiness.LaunchWatch;
+import nodeward.runtime.Remediation;
 import nodeward.runtime.RuntimeWatch;
 import nodeward.termination.Notice;
 import nodeward.termination.Notifier;
@@ -127,6 +136,7 @@ public final class Agent implements StatusSource, AutoCloseable {
             config.metadata().enabled() ? InstanceFacts.Base.NEEDED : InstanceFacts.Base.NOT_NEEDED,
             config.metadata().baseRoleArn());
 
+    var pages = new HashMap<String, ControlPage>();
     if (config.metadata().enabled()) {
       // Before all others: pods that are on the node already must not reach the node's own role.
       parts.add(new InterceptionKeeper(config.metadata(), new Iptables(), registry, time));
@@ -159,12 +169,30 @@ public final class Agent implements StatusSource, AutoCloseable {
     }
     if (config.conntrack().enabled()) {
       var table = new KernelConntrack(config.node().procRoot());
-      parts.add(new ConntrackWatch(config.conntrack(), table, board, registry, time));
+      var uptime = new Procfs(config.node().procRoot()).uptime().orElse(Duration.ofDays(1));
+      var flows = new FlowCount(table, pods, time);
+      pages.put("/conntrack/top", new TopPage(flows)::shown);
+      parts.add(
+          new ConntrackWatch(config.conntrack(), table, flows, uptime, board, registry, time));
     }
     if (config.runtime().enabled()) {
-      var docker = new DockerSocket(config.runtime().dockerSocket());
-      var containerd = new CriSocket(config.runtime().containerdSocket());
-      parts.add(new RuntimeWatch(config.runtime(), docker, containerd, board, registry, time));
+      var runtimes = config.runtime();
+      var ports =
+          new RuntimeWatch.Ports(
+              new DockerSocket(runtimes.dockerSocket()),
+              new CriSocket(runtimes.containerdSocket()),
+              new KubeletHealth(runtimes.kubeletHealth().orElse(URI.create("http://localhost"))),
+              new SystemBus(runtimes.systemBus()),
+              new Procfs(config.node().procRoot())::ioStalled);
+      var watch = new RuntimeWatch(runtimes, ports, board, registry, time);
+      parts.add(watch);
+      if (runtimes.remediation().enabled()) {
+        var mending =
+            new Remediation.Ports(
+                ports.units(), ports.disk(), new KubeRepairTurn(kube, name, time), events);
+        parts.add(
+            new Remediation(runtimes, config.state().directory(), watch, mending, registry, time));
+      }
     }
     if (config.gate().enabled()) {
       Optional<LaunchWatch> launch = Optional.empty();
@@ -243,7 +271,7 @@ public final class Agent implements StatusSource, AutoCloseable {
               registry));
     }
     parts.add(new AdminServer(config.admin(), metrics, this));
-    parts.add(new ControlServer(config.control().socket(), this, orders));
+    parts.add(new ControlServer(config.control().socket(), this, orders, pages));
     this.pulse =
         new Pulse(
             parts, systemd.watchdog().map(w -> w.dividedBy(2)).orElse(PULSE), systemd::alive, time);

@@ -34,6 +34,7 @@ public final class Cli {
     COMMANDS.put("drain", DrainCommand::new);
     COMMANDS.put("cordon", CordonCommand.On::new);
     COMMANDS.put("uncordon", CordonCommand.Off::new);
+    COMMANDS.put("conntrack", ConntrackCommand::new);
     COMMANDS.put("interception", InterceptionCommand::new);
     COMMANDS.put("doctor", DoctorCommand::new);
     COMMANDS.put("simulate-notice", SimulateNoticeCommand::new);

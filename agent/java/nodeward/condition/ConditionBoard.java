@@ -42,6 +42,14 @@ public final class ConditionBoard implements Component, Conditions {
 
   static final String STOPPED = "AgentStopped";
 
+  /** The types that any agent of this kind states, or did once. */
+  private static final Set<String> OWN =
+      Set.of(
+          "ConntrackPressure",
+          "ContainerRuntimeUnhealthy",
+          "KubeletUnhealthy",
+          "ReadinessGateClosed");
+
   private static final Logger log = LoggerFactory.getLogger(ConditionBoard.class);
   private static final Duration FAREWELL_LIMIT = Duration.ofSeconds(2);
   private static final double JITTER = 0.2;
@@ -66,6 +74,7 @@ public final class ConditionBoard implements Component, Conditions {
   private volatile SequencedMap<String, Condition> written = new LinkedHashMap<>();
   // Touched by the loop's thread alone.
   private String writtenTo = "";
+  private boolean tidied;
   private long heartbeatAt;
 
   /** A condition as a feature wants it, since when its status is what it is. */
@@ -178,6 +187,11 @@ public final class ConditionBoard implements Component, Conditions {
     }
     long nanos = time.nanos();
     List<Condition> wanted;
+    boolean heartbeatDue = !written.isEmpty() && nanos - heartbeatAt >= 0;
+    if (heartbeatDue && !tidied) {
+      removeOrphans(node.get());
+      tidied = true;
+    }
     synchronized (this) {
       if (stated.isEmpty()) {
         return Loop.UNTIL_WOKEN;
@@ -284,6 +298,27 @@ public final class ConditionBoard implements Component, Conditions {
     written = all;
     writtenTo = node.uid();
     return true;
+  }
+
+  /**
+   * What an agent with another configuration stated and left behind: by now every part that is
+   * switched on has said something. A type of ours may be another agent's too, so only what says
+   * that it was left behind is removed.
+   */
+  private void removeOrphans(NodeView node) throws IOException {
+    List<String> orphans;
+    synchronized (this) {
+      orphans =
+          node.conditions().stream()
+              .filter(c -> c.reason().equals(STOPPED) && OWN.contains(c.type()))
+              .map(Condition::type)
+              .filter(type -> !stated.containsKey(type))
+              .toList();
+    }
+    if (!orphans.isEmpty()) {
+      nodes.removeConditions(orphans);
+      log.info("conditions: removed what nobody states any more types={}", orphans);
+    }
   }
 
   private void tell(Optional<Condition> before, Condition now) {

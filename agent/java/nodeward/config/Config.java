@@ -212,9 +212,24 @@ public record Config(
     }
   }
 
-  public record Conntrack(boolean enabled, Duration interval, double nearFull, double critical) {
+  public record Conntrack(
+      boolean enabled,
+      Duration interval,
+      double nearFull,
+      double critical,
+      double dropsPerSecond,
+      double insertFailuresPerSecond,
+      Duration holdersInterval,
+      boolean nodeExporterNames) {
     public Conntrack {
       positive("interval", interval);
+      positive("holdersInterval", holdersInterval);
+      if (!(dropsPerSecond > 0)) {
+        throw new IllegalArgumentException("dropsPerSecond must be more than zero");
+      }
+      if (!(insertFailuresPerSecond > 0)) {
+        throw new IllegalArgumentException("insertFailuresPerSecond must be more than zero");
+      }
       if (!(0 < nearFull && nearFull <= critical && critical <= 1)) {
         throw new IllegalArgumentException(
             "nearFull must be more than 0 and at most critical, and critical at most 1");
@@ -226,15 +241,42 @@ public record Config(
       boolean enabled,
       Duration interval,
       Duration timeout,
+      Duration slowAfter,
       int failures,
       Path dockerSocket,
       Path dockerPidFile,
-      Path containerdSocket) {
+      String dockerUnit,
+      Path containerdSocket,
+      String containerdUnit,
+      Optional<URI> kubeletHealth,
+      Path systemBus,
+      Remediation remediation) {
     public ContainerRuntime {
       positive("interval", interval);
       positive("timeout", timeout);
+      positive("slowAfter", slowAfter);
       if (failures < 1) {
         throw new IllegalArgumentException("failures must be at least 1");
+      }
+    }
+  }
+
+  /** What the agent may do about a runtime that does not work. */
+  public record Remediation(
+      boolean enabled,
+      boolean dryRun,
+      Duration after,
+      Duration coolDown,
+      int mostPerDay,
+      double minHealthyShare) {
+    public Remediation {
+      positive("after", after);
+      positive("coolDown", coolDown);
+      if (mostPerDay < 1) {
+        throw new IllegalArgumentException("mostPerDay must be at least 1");
+      }
+      if (!(0 <= minHealthyShare && minHealthyShare <= 1)) {
+        throw new IllegalArgumentException("minHealthyShare must be from 0 to 1");
       }
     }
   }

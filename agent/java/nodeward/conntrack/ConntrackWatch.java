@@ -1,14 +1,15 @@
 package nodeward.conntrack;
 
 import io.prometheus.client.CollectorRegistry;
-import io.prometheus.client.Counter;
-import io.prometheus.client.Gauge;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.LinkedHashMap;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.SequencedMap;
 import nodeward.component.Backoff;
 import nodeward.component.Component;
@@ -18,63 +19,75 @@ import nodeward.component.Time;
 import nodeward.config.Config;
 import nodeward.conntrack.ConntrackTable.Known;
 import nodeward.conntrack.ConntrackTable.Reading;
+import nodeward.conntrack.ConntrackTable.Stat;
 import nodeward.conntrack.ConntrackTable.Unknown;
+import nodeward.conntrack.PressureRule.Sample;
+import nodeward.conntrack.PressureRule.State;
 import nodeward.node.Conditions;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * Samples the connection tracking table, shows it as metrics and states the condition {@code
- * ConntrackPressure}. One thread of its own reads the table; a read that fails makes the condition
- * Unknown and is tried again.
+ * ConntrackPressure}; under pressure it walks through the table too and names who fills it. One
+ * thread of its own reads; a read that fails makes the condition Unknown and is tried again.
  */
 public final class ConntrackWatch implements Component {
   static final String CONDITION = "ConntrackPressure";
 
   private static final Logger log = LoggerFactory.getLogger(ConntrackWatch.class);
+  // At boot the limit is the kernel's own until kube-proxy has raised it.
+  private static final Duration BOOT = Duration.ofSeconds(60);
+  // That somebody else fills the table now is told no more often than this: each is a write.
+  private static final Duration RETELL = Duration.ofMinutes(5);
+  private static final double FORECAST_SECONDS = 3600;
 
   private final Config.Conntrack config;
   private final ConntrackTable table;
+  private final FlowCount flows;
   private final Conditions conditions;
   private final PressureRule rule;
   private final CpuCounters counters = new CpuCounters();
-  private final Gauge entries;
-  private final Gauge limit;
-  private final Counter stats;
+  private final ConntrackMetrics metrics;
+  private final Time time;
+  private final long settled;
   private final Loop loop;
 
   // Touched by the loop's thread alone.
-  private Pressure known = Pressure.OK;
-  private long toldLimit = -1;
+  private State state = State.NEW;
+  private Told told = new Told(Pressure.UNKNOWN, -1, "", 0);
+  private long nextWalk;
+  private String walkFailure = "";
   private String toldSource = "";
   // Written by the loop's thread, read by status().
-  private volatile Seen seen = new Seen(new Unknown("not read yet"), Pressure.UNKNOWN);
+  private volatile Seen seen =
+      new Seen(new Unknown("not read yet"), State.NEW, Pressure.UNKNOWN, Optional.empty());
 
-  private record Seen(Reading reading, Pressure pressure) {}
+  private record Seen(Reading reading, State state, Pressure pressure, Optional<Holders> holders) {}
 
+  /** What the condition says, and when it was told so. */
+  private record Told(Pressure pressure, long limit, String most, long nanos) {}
+
+  /**
+   * @param uptime of the machine, now
+   */
   public ConntrackWatch(
       Config.Conntrack config,
       ConntrackTable table,
+      FlowCount flows,
+      Duration uptime,
       Conditions conditions,
       CollectorRegistry registry,
       Time time) {
     this.config = config;
     this.table = table;
+    this.flows = flows;
     this.conditions = conditions;
     this.rule = new PressureRule(config);
-    this.entries =
-        Gauge.build("nodeward_conntrack_entries", "Flows in the connection tracking table.")
-            .register(registry);
-    this.limit =
-        Gauge.build(
-                "nodeward_conntrack_entries_limit", "Flows that the table can hold; 0 is no limit.")
-            .register(registry);
-    this.stats =
-        Counter.build(
-                "nodeward_conntrack_stat_total", "The kernel's per-CPU counters, summed over CPUs.")
-            .labelNames("stat")
-            .register(registry);
-    showUnknown();
+    this.metrics = new ConntrackMetrics(config, registry);
+    this.time = time;
+    this.settled = time.nanos() + BOOT.minus(uptime).toNanos();
+    this.nextWalk = time.nanos();
     this.loop =
         new Loop(
             name(),
@@ -108,6 +121,14 @@ public final class ConntrackWatch implements Component {
         shown.put("entries", known.entries());
         shown.put("limit", known.limit());
         shown.put("source", known.source());
+        forecast(now.state()).ifPresent(text -> shown.put("forecast", text));
+        if (now.state().dropRate() > 0) {
+          shown.put("drops", perSecond(now.state().dropRate()));
+        }
+        if (now.state().failureRate() > 0) {
+          shown.put("insertFailures", perSecond(now.state().failureRate()));
+        }
+        now.holders().ifPresent(holders -> shown.put("holders", holders.named()));
       }
       case Unknown unknown -> shown.put("why", unknown.why());
     }
@@ -140,61 +161,117 @@ public final class ConntrackWatch implements Component {
   }
 
   private void take(Known sample) {
-    entries.set((double) sample.entries());
-    limit.set((double) sample.limit());
-    counters
-        .grow(sample.cpus())
-        .forEach((stat, by) -> stats.labels(stat.name().toLowerCase(Locale.ROOT)).inc(by));
     if (!sample.source().equals(toldSource)) {
       toldSource = sample.source();
       log.info("conntrack: reading the table source=\"{}\"", toldSource);
     }
-
-    Pressure next = rule.next(known, sample);
-    // The numbers are those of the change: new ones with each sample would be a write each.
-    if (next != seen.pressure() || sample.limit() != toldLimit) {
-      state(next, message(next, sample));
-      toldLimit = sample.limit();
+    Map<Integer, Map<Stat, Long>> grown = counters.grow(sample.cpus());
+    long dropped = CpuCounters.sum(grown, Stat.DROP) + CpuCounters.sum(grown, Stat.EARLY_DROP);
+    long failed = CpuCounters.sum(grown, Stat.INSERT_FAILED);
+    long nanos = time.nanos();
+    state = rule.next(state, new Sample(nanos, sample.entries(), sample.limit(), dropped, failed));
+    metrics.show(sample, grown, state);
+    Pressure pressure = state.pressure();
+    Optional<Holders> holders = pressure.isBad() ? walk(nanos) : Optional.empty();
+    if (!pressure.isBad()) {
+      metrics.showNoHolders();
     }
-    known = next;
-    seen = new Seen(sample, next);
+    seen = new Seen(sample, state, pressure, holders);
+    if (pressure.isBad() && nanos - settled < 0) {
+      log.debug("conntrack: held back so soon after boot pressure={}", pressure.reason());
+      return;
+    }
+
+    String most = holders.map(Holders::mostName).orElse("");
+    // The numbers are those of the change: new ones with each sample would be a write each.
+    boolean changed = pressure != told.pressure || sample.limit() != told.limit;
+    boolean somebodyElse =
+        !most.equals(told.most) && nanos - told.nanos >= RETELL.toNanos() && pressure.isBad();
+    if (changed || somebodyElse) {
+      conditions.set(
+          CONDITION, pressure.status(), pressure.reason(), message(pressure, sample, holders));
+      told = new Told(pressure, sample.limit(), most, nanos);
+    }
   }
 
   private void take(Unknown unknown) {
-    showUnknown();
+    metrics.showUnknown();
+    metrics.showNoHolders();
     if (!seen.reading().equals(unknown)) {
-      state(Pressure.UNKNOWN, unknown.why());
+      conditions.set(
+          CONDITION, Pressure.UNKNOWN.status(), Pressure.UNKNOWN.reason(), unknown.why());
+      told = new Told(Pressure.UNKNOWN, -1, "", time.nanos());
     }
-    seen = new Seen(unknown, Pressure.UNKNOWN);
+    seen = new Seen(unknown, state, Pressure.UNKNOWN, Optional.empty());
   }
 
-  private void state(Pressure pressure, String message) {
-    conditions.set(CONDITION, pressure.status(), pressure.reason(), message);
+  /** Who fills the table, by a walk now or, when it is too soon for one, by the last. */
+  private Optional<Holders> walk(long nanos) {
+    if (nanos - nextWalk < 0) {
+      return seen.holders();
+    }
+    nextWalk = nanos + config.holdersInterval().toNanos();
+    try {
+      Holders holders = flows.now();
+      metrics.walked(flows.lastSeconds());
+      metrics.show(holders);
+      walkFailure = "";
+      return Optional.of(holders);
+    } catch (IOException e) {
+      String why = Objects.requireNonNullElseGet(e.getMessage(), e::toString);
+      if (!why.equals(walkFailure)) {
+        walkFailure = why;
+        log.warn("conntrack: cannot tell who fills the table why=\"{}\"", why);
+      }
+      metrics.showNoHolders();
+      return Optional.empty();
+    }
   }
 
-  private String message(Pressure pressure, Known table) {
-    if (table.limit() == 0) {
-      return "the connection tracking table has no limit";
-    }
+  private String message(Pressure pressure, Known table, Optional<Holders> holders) {
     String filling =
-        String.format(
-            Locale.ROOT,
-            "%d of %d entries (%.1f %%)",
-            table.entries(),
-            table.limit(),
-            100 * table.share());
-    return switch (pressure) {
-      case OK, UNKNOWN ->
-          "the connection tracking table has room, limit %d".formatted(table.limit());
-      case NEAR_FULL -> "the connection tracking table is nearly full: " + filling;
-      case CRITICAL ->
-          "the connection tracking table is all but full and the kernel drops flows: " + filling;
-    };
+        table.limit() == 0
+            ? table.entries() + " entries and no limit"
+            : String.format(
+                Locale.ROOT,
+                "%d of %d entries (%.1f %%)",
+                table.entries(),
+                table.limit(),
+                100 * table.share());
+    String told =
+        switch (pressure) {
+          case OK, UNKNOWN ->
+              table.limit() == 0
+                  ? "the connection tracking table has no limit"
+                  : "the connection tracking table has room, limit " + table.limit();
+          case NEAR_FULL -> "the connection tracking table is nearly full: " + filling;
+          case CRITICAL ->
+              "the connection tracking table is all but full and the kernel drops flows: "
+                  + filling;
+          case DROPPING ->
+              "the kernel drops flows, %s: the connection tracking table has %s"
+                  .formatted(perSecond(state.dropRate()), filling);
+          case INSERT_FAILING ->
+              "new flows get lost, %s: the connection tracking table has %s"
+                  .formatted(perSecond(state.failureRate()), filling);
+        };
+    String when =
+        pressure == Pressure.NEAR_FULL ? forecast(state).map(text -> ", " + text).orElse("") : "";
+    String who = holders.map(Holders::named).filter(named -> !named.isEmpty()).orElse("");
+    return told + when + (who.isEmpty() ? "" : "; held by " + who);
   }
 
-  /** What is not known is not a number: 0 would look like a healthy table. */
-  private void showUnknown() {
-    entries.set(Double.NaN);
-    limit.set(Double.NaN);
+  /** When the table is full if it goes on so, while that is within the hour. */
+  private static Optional<String> forecast(State state) {
+    OptionalDouble seconds = state.secondsToFull();
+    if (seconds.isEmpty() || seconds.getAsDouble() > FORECAST_SECONDS) {
+      return Optional.empty();
+    }
+    long minutes = Math.max(1, Math.round(seconds.getAsDouble() / 60));
+    return Optional.of("full in about %d min".formatted(minutes));
+  }
+
+  private static String perSecond(double rate) {
+    return String.format(Locale.ROOT, "%.1f a second", rate);
   }
 }

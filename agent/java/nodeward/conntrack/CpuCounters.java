@@ -2,6 +2,7 @@ package nodeward.conntrack;
 
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.TreeMap;
 import nodeward.conntrack.ConntrackTable.Stat;
 
 /**
@@ -16,23 +17,28 @@ final class CpuCounters {
   private boolean first = true;
 
   /**
-   * How much each counter has grown over all CPUs since the last call; the first call gives the
+   * How much each counter of each CPU has grown since the last call; the first call gives the
    * counters themselves. A CPU that was not there the last time only sets its base line.
    */
-  Map<Stat, Long> grow(Map<Integer, Map<Stat, Long>> cpus) {
-    var grown = new EnumMap<Stat, Long>(Stat.class);
+  Map<Integer, Map<Stat, Long>> grow(Map<Integer, Map<Stat, Long>> cpus) {
+    var grown = new TreeMap<Integer, Map<Stat, Long>>();
     cpus.forEach(
         (cpu, stats) -> {
           Map<Stat, Long> before = last.getOrDefault(cpu, first ? Map.of() : stats);
-          stats.forEach(
-              (stat, now) ->
-                  grown.merge(stat, delta(before.getOrDefault(stat, 0L), now), Long::sum));
+          var own = new EnumMap<Stat, Long>(Stat.class);
+          stats.forEach((stat, now) -> own.put(stat, delta(before.getOrDefault(stat, 0L), now)));
+          grown.put(cpu, own);
         });
     if (!cpus.isEmpty()) {
       last = Map.copyOf(cpus);
       first = false;
     }
     return grown;
+  }
+
+  /** The growth of one counter over all CPUs. */
+  static long sum(Map<Integer, Map<Stat, Long>> grown, Stat stat) {
+    return grown.values().stream().mapToLong(stats -> stats.getOrDefault(stat, 0L)).sum();
   }
 
   /** Less than half the range is growth, wrapped or not; more is a counter that began anew. */

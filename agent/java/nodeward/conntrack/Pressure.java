@@ -2,11 +2,13 @@ package nodeward.conntrack;
 
 import nodeward.node.Condition;
 
-/** How full the table is, as the condition {@code ConntrackPressure} tells it. */
+/** How the table is, as the condition {@code ConntrackPressure} tells it. */
 enum Pressure {
   OK("ConntrackOk", Condition.Status.FALSE),
+  INSERT_FAILING("ConntrackInsertFailing", Condition.Status.TRUE),
   NEAR_FULL("ConntrackNearFull", Condition.Status.TRUE),
   CRITICAL("ConntrackCritical", Condition.Status.TRUE),
+  DROPPING("ConntrackDropping", Condition.Status.TRUE),
   UNKNOWN("ConntrackUnknown", Condition.Status.UNKNOWN);
 
   private final String reason;
@@ -23,5 +25,9 @@ enum Pressure {
 
   Condition.Status status() {
     return status;
+  }
+
+  boolean isBad() {
+    return status == Condition.Status.TRUE;
   }
 }

@@ -46,6 +46,7 @@ public final class ControlServer implements Component {
   private final Path socket;
   private final StatusSource source;
   private final Map<String, Order> orders;
+  private final Map<String, ControlPage> pages;
   private final JsonMapper json = JsonMapper.builder().build();
   private final Semaphore places = new Semaphore(CONNECTIONS);
   // Set by start and close, read by the accepting thread and health().
@@ -61,11 +62,17 @@ public final class ControlServer implements Component {
     String take(Map<String, String> parameters);
   }
 
-  /** {@code orders} are taken by POST at the paths that they are the values of. */
-  public ControlServer(Path socket, StatusSource source, Map<String, Order> orders) {
+  public ControlServer(Path socket, StatusSource source) {
+    this(socket, source, Map.of(), Map.of());
+  }
+
+  /** Takes orders by POST and serves more pages than the status, both by their paths. */
+  public ControlServer(
+      Path socket, StatusSource source, Map<String, Order> orders, Map<String, ControlPage> pages) {
     this.socket = socket;
     this.source = source;
     this.orders = Map.copyOf(orders);
+    this.pages = Map.copyOf(pages);
   }
 
   @Override
@@ -176,20 +183,20 @@ public final class ControlServer implements Component {
         answer(out, "400 Bad Request", "text/plain", "not an HTTP request\n");
         return;
       }
+      String[] target = request[1].split("\\?", 2);
       Matcher explain = EXPLAIN.matcher(request[1]);
-      if (orders.containsKey(path(request[1]))) {
-        take(out, request[0], request[1]);
-      } else if (!request[1].equals("/status") && !explain.matches()) {
+      boolean known = target[0].equals("/status") || pages.containsKey(target[0]);
+      if (orders.containsKey(target[0])) {
+        take(out, request[0], target);
+      } else if (!known && !explain.matches()) {
         answer(out, "404 Not Found", "text/plain", "there is no " + request[1] + "\n");
       } else if (!request[0].equals("GET")) {
         answer(out, "405 Method Not Allowed", "text/plain", "only GET\n");
-      } else {
-        String body =
-            json.writeValueAsString(
-                explain.matches()
-                    ? source.explain(explain.group(1), explain.group(2))
-                    : source.status());
+      } else if (explain.matches()) {
+        String body = json.writeValueAsString(source.explain(explain.group(1), explain.group(2)));
         answer(out, "200 OK", "application/json", body + "\n");
+      } else {
+        page(out, target[0], query(target));
       }
     } catch (IOException e) {
       log.debug("control: request failed why=\"{}\"", e.getMessage());
@@ -199,13 +206,13 @@ public final class ControlServer implements Component {
     }
   }
 
-  private void take(OutputStream out, String method, String target) throws IOException {
+  private void take(OutputStream out, String method, String[] target) throws IOException {
     if (!method.equals("POST")) {
       answer(out, "405 Method Not Allowed", "text/plain", "only POST\n");
       return;
     }
     try {
-      String said = Objects.requireNonNull(orders.get(path(target))).take(parameters(target));
+      String said = Objects.requireNonNull(orders.get(target[0])).take(parameters(query(target)));
       answer(out, "200 OK", "text/plain", said + "\n");
     } catch (IllegalArgumentException e) {
       answer(out, "400 Bad Request", "text/plain", e.getMessage() + "\n");
@@ -214,17 +221,33 @@ public final class ControlServer implements Component {
     }
   }
 
-  private static String path(String target) {
-    return target.replaceFirst("\\?.*", "");
+  private void page(OutputStream out, String path, String query) throws IOException {
+    Object shown;
+    try {
+      ControlPage page = pages.get(path);
+      shown = page == null ? source.status() : page.shown(parameters(query));
+    } catch (IllegalArgumentException e) {
+      answer(out, "400 Bad Request", "text/plain", e.getMessage() + "\n");
+      return;
+    } catch (IOException e) {
+      answer(out, "503 Service Unavailable", "text/plain", e.getMessage() + "\n");
+      return;
+    }
+    answer(out, "200 OK", "application/json", json.writeValueAsString(shown) + "\n");
   }
 
-  private static Map<String, String> parameters(String target) {
+  private static String query(String[] target) {
+    return target.length < 2 ? "" : target[1];
+  }
+
+  private static Map<String, String> parameters(String query) {
     var parameters = new LinkedHashMap<String, String>();
-    int query = target.indexOf('?');
-    for (String pair : query < 0 ? new String[0] : target.substring(query + 1).split("&", -1)) {
-      String[] parts = pair.split("=", 2);
-      String value = parts.length < 2 ? "" : parts[1];
-      parameters.put(parts[0], URLDecoder.decode(value, StandardCharsets.UTF_8));
+    for (String pair : query.split("&", -1)) {
+      if (!pair.isEmpty()) {
+        String[] sides = pair.split("=", 2);
+        String value = sides.length < 2 ? "" : sides[1];
+        parameters.put(sides[0], URLDecoder.decode(value, StandardCharsets.UTF_8));
+      }
     }
     return parameters;
   }

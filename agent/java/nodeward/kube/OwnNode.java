@@ -163,6 +163,20 @@ public final class OwnNode implements Nodes, Component {
             statusPatch(conditions).toString()));
   }
 
+  @Override
+  public Changed removeConditions(List<String> types) throws IOException {
+    ObjectNode patch = JsonNodeFactory.instance.objectNode();
+    ArrayNode list = patch.putObject("status").putArray("conditions");
+    types.forEach(type -> list.addObject().put("$patch", "delete").put("type", type));
+    return changed(
+        kube.send(
+            "remove conditions of node " + name,
+            "PATCH",
+            path() + "/status",
+            STRATEGIC_MERGE_PATCH,
+            patch.toString()));
+  }
+
   private ObjectNode statusPatch(List<Condition> conditions) {
     ObjectNode patch = JsonNodeFactory.instance.objectNode();
     ArrayNode list = patch.putObject("status").putArray("conditions");

@@ -9,6 +9,7 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.SequencedMap;
 import nodeward.conntrack.ConntrackTable.Stat;
+import nodeward.conntrack.FlowTaker;
 
 /**
  * The requests and answers of the kernel's connection tracking over netlink, as bytes
@@ -16,6 +17,8 @@ import nodeward.conntrack.ConntrackTable.Stat;
  */
 final class ConntrackNetlink {
   private static final int SUBSYSTEM = 1 << 8;
+  static final int NEW = SUBSYSTEM;
+  static final int GET = SUBSYSTEM | 1;
   static final int GET_STATS_CPU = SUBSYSTEM | 4;
   static final int GET_STATS = SUBSYSTEM | 5;
 
@@ -35,6 +38,11 @@ final class ConntrackNetlink {
   /** Asks for the counters of each CPU. */
   static byte[] countersRequest(int sequence) {
     return request(GET_STATS_CPU, NetlinkMessages.REQUEST | NetlinkMessages.DUMP, sequence);
+  }
+
+  /** Asks for every flow of any family. */
+  static byte[] flowsRequest(int sequence) {
+    return request(GET, NetlinkMessages.REQUEST | NetlinkMessages.DUMP, sequence);
   }
 
   private static byte[] request(int type, int flags, int sequence) {
@@ -102,8 +110,43 @@ final class ConntrackNetlink {
     return false;
   }
 
+  /** How far a dump has come with one datagram. */
+  enum Part {
+    MORE,
+    /** There is more, and the table was rebuilt under the dump. */
+    TORN,
+    LAST,
+    /** It was the last, and the table was rebuilt under the dump. */
+    LAST_TORN
+  }
+
+  /** Reads a part of the answer to {@link #flowsRequest} through this reader. */
+  static Part flows(ByteBuffer datagram, int sequence, FlowReader reader, FlowTaker taker)
+      throws IOException {
+    var messages = new NetlinkMessages(datagram);
+    boolean torn = false;
+    while (messages.next()) {
+      if (messages.sequence() != sequence) {
+        continue;
+      }
+      failIfRefused(messages);
+      torn |= messages.interrupted();
+      if (messages.type() == NetlinkMessages.DONE) {
+        return torn ? Part.LAST_TORN : Part.LAST;
+      }
+      if (messages.type() == NEW) {
+        messages.flow(reader);
+        taker.take(reader);
+      }
+    }
+    return torn ? Part.TORN : Part.MORE;
+  }
+
   private static void failIfRefused(NetlinkMessages messages) throws IOException {
-    if (messages.type() == NetlinkMessages.ERROR && messages.errno() != 0) {
+    // The end of a dump carries an error too, when it is an early one.
+    boolean tells =
+        messages.type() == NetlinkMessages.ERROR || messages.type() == NetlinkMessages.DONE;
+    if (tells && messages.errno() != 0) {
       throw new LibC.Failure("netlink", messages.errno());
     }
   }

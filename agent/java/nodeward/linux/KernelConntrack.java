@@ -5,15 +5,19 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.OptionalLong;
 import nodeward.conntrack.ConntrackTable;
+import nodeward.conntrack.FlowTable;
+import nodeward.conntrack.FlowTaker;
 
 /**
  * The connection tracking table of this kernel: by netlink, which alone has the counters where
  * {@code /proc} lacks them, else by {@code /proc}, which needs no capability. It never makes the
  * kernel load the module: a probe must not change what it looks at.
  */
-public final class KernelConntrack implements ConntrackTable {
+public final class KernelConntrack implements ConntrackTable, FlowTable {
   private static final Path PROC = Path.of("/proc");
   private static final Duration LIMIT = Duration.ofSeconds(2);
+  // A table of a million flows takes some seconds; what takes longer than this has hung.
+  private static final Duration WALK_LIMIT = Duration.ofSeconds(20);
   private static final String NOT_LOADED =
       "the kernel tracks no connections: module nf_conntrack is not loaded";
 
@@ -52,6 +56,19 @@ public final class KernelConntrack implements ConntrackTable {
       Known known = byProc(proc);
       return new Known(
           known.entries(), known.limit(), known.cpus(), known.source() + ", for " + e.getMessage());
+    }
+  }
+
+  @Override
+  public Walk walk(FlowTaker taker) throws IOException {
+    if (proc.conntrackCount().isEmpty()) {
+      throw new IOException(NOT_LOADED);
+    }
+    if (!proc.root().equals(PROC)) {
+      throw new IOException("the flows of the machine behind " + proc.root() + " cannot be seen");
+    }
+    try (Netlink netlink = Netlink.open(LIMIT)) {
+      return netlink.conntrackFlows(taker, WALK_LIMIT);
     }
   }
 

@@ -12,6 +12,8 @@ import java.util.TreeMap;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.Predicate;
 import nodeward.conntrack.ConntrackTable.Stat;
+import nodeward.conntrack.FlowTable;
+import nodeward.conntrack.FlowTaker;
 
 /**
  * One netlink socket to the kernel's netfilter, for the network namespace of this process. Each
@@ -23,33 +25,59 @@ final class Netlink implements AutoCloseable {
   // The kernel hands a dump over in parts of 32 KiB at most.
   private static final int BUFFER = 64 * 1024;
 
-  private final int fd;
+  private final Wire wire;
   private final Duration limit;
   private final ByteBuffer buffer = ByteBuffer.allocateDirect(BUFFER);
   private int sequence = ThreadLocalRandom.current().nextInt();
 
-  private Netlink(int fd, Duration limit) {
-    this.fd = fd;
+  /** What carries the datagrams: a socket, or a test. */
+  interface Wire {
+    void send(byte[] request) throws LibC.Failure;
+
+    /** Receives one datagram, from the buffer's start to its new limit. */
+    void receive(ByteBuffer into) throws LibC.Failure;
+
+    void close();
+  }
+
+  Netlink(Wire wire, Duration limit) {
+    this.wire = wire;
     this.limit = limit;
   }
 
   static Netlink open(Duration limit) throws IOException {
-    var netlink =
-        new Netlink(LibC.socket(LibC.AF_NETLINK, LibC.SOCK_RAW, NETLINK_NETFILTER), limit);
+    int fd = LibC.socket(LibC.AF_NETLINK, LibC.SOCK_RAW, NETLINK_NETFILTER);
     try {
-      LibC.setsockopt(netlink.fd, LibC.SOL_SOCKET, LibC.SO_RCVTIMEO, timeval(limit));
-      LibC.bind(netlink.fd, kernel());
-      return netlink;
+      LibC.setsockopt(fd, LibC.SOL_SOCKET, LibC.SO_RCVTIMEO, timeval(limit));
+      LibC.bind(fd, kernel());
+      return new Netlink(new KernelSocket(fd), limit);
     } catch (IOException e) {
-      netlink.close();
+      LibC.close(fd);
       throw e;
+    }
+  }
+
+  private record KernelSocket(int fd) implements Wire {
+    @Override
+    public void send(byte[] request) throws LibC.Failure {
+      LibC.send(fd, request);
+    }
+
+    @Override
+    public void receive(ByteBuffer into) throws LibC.Failure {
+      LibC.recv(fd, into);
+    }
+
+    @Override
+    public void close() {
+      LibC.close(fd);
     }
   }
 
   /** How full the connection tracking table is. */
   ConntrackNetlink.Size conntrackSize() throws IOException {
     int asked = ++sequence;
-    LibC.send(fd, ConntrackNetlink.sizeRequest(asked));
+    wire.send(ConntrackNetlink.sizeRequest(asked));
     long deadline = System.nanoTime() + limit.toNanos();
     Optional<ConntrackNetlink.Size> size = Optional.empty();
     while (size.isEmpty()) {
@@ -62,7 +90,7 @@ final class Netlink implements AutoCloseable {
   /** The connection tracking counters of each CPU. */
   SequencedMap<Integer, Map<Stat, Long>> conntrackCounters() throws IOException {
     int asked = ++sequence;
-    LibC.send(fd, ConntrackNetlink.countersRequest(asked));
+    wire.send(ConntrackNetlink.countersRequest(asked));
     long deadline = System.nanoTime() + limit.toNanos();
     var cpus = new TreeMap<Integer, Map<Stat, Long>>();
     boolean done = false;
@@ -73,6 +101,28 @@ final class Netlink implements AutoCloseable {
     return cpus;
   }
 
+  /** Hands over every flow of the table; each part of the dump has to come within the limit. */
+  FlowTable.Walk conntrackFlows(FlowTaker taker, Duration most) throws IOException {
+    int asked = ++sequence;
+    wire.send(ConntrackNetlink.flowsRequest(asked));
+    long deadline = System.nanoTime() + most.toNanos();
+    var reader = new FlowReader();
+    var walk = FlowTable.Walk.WHOLE;
+    while (true) {
+      receive(deadline);
+      switch (ConntrackNetlink.flows(buffer, asked, reader, taker)) {
+        case MORE -> {}
+        case TORN -> walk = FlowTable.Walk.TORN;
+        case LAST -> {
+          return walk;
+        }
+        case LAST_TORN -> {
+          return FlowTable.Walk.TORN;
+        }
+      }
+    }
+  }
+
   /**
    * Forgets the flows that are chosen and returns how many; one that has ended meanwhile is none. A
    * table that changes much while it is listed may keep one or the other.
@@ -80,7 +130,7 @@ final class Netlink implements AutoCloseable {
   int forgetFlows(Predicate<ConntrackFlows.Flow> chosen) throws IOException {
     var flows = new ArrayList<ConntrackFlows.Flow>();
     int asked = ++sequence;
-    LibC.send(fd, ConntrackFlows.listRequest(asked));
+    wire.send(ConntrackFlows.listRequest(asked));
     long deadline = System.nanoTime() + limit.toNanos();
     boolean done = false;
     while (!done) {
@@ -104,7 +154,7 @@ final class Netlink implements AutoCloseable {
 
   private boolean forget(ConntrackFlows.Flow flow) throws IOException {
     int asked = ++sequence;
-    LibC.send(fd, ConntrackFlows.forgetRequest(asked, flow));
+    wire.send(ConntrackFlows.forgetRequest(asked, flow));
     long deadline = System.nanoTime() + limit.toNanos();
     Optional<Integer> errno = Optional.empty();
     while (errno.isEmpty()) {
@@ -119,17 +169,17 @@ final class Netlink implements AutoCloseable {
 
   @Override
   public void close() {
-    LibC.close(fd);
+    wire.close();
   }
 
   /** The next datagram; the socket's time-out bounds one wait, the deadline all of them. */
   private void receive(long deadline) throws IOException {
     while (true) {
       if (System.nanoTime() - deadline > 0) {
-        throw new IOException("netlink: no answer within " + limit.toMillis() + " ms");
+        throw new IOException("netlink: no whole answer in time");
       }
       try {
-        LibC.recv(fd, buffer);
+        wire.receive(buffer);
         return;
       } catch (LibC.Failure e) {
         if (e.errno() != LibC.EINTR) {

@@ -76,6 +76,14 @@ final class NetlinkMessages {
     return Short.toUnsignedInt(bigEndian().getShort(message + HEADER + 2));
   }
 
+  /** Reads the flow that the message is. */
+  void flow(FlowReader into) throws IOException {
+    if (messageEnd - message < HEADER + 4) {
+      throw broken("a netfilter message of %d bytes".formatted(messageEnd - message));
+    }
+    into.read(bytes, message + HEADER + 4, messageEnd);
+  }
+
   /** The address family of that nfgenmsg. */
   int family() throws IOException {
     if (messageEnd - message < HEADER + 4) {
@@ -147,11 +155,11 @@ final class NetlinkMessages {
     return bytes.duplicate().order(ByteOrder.BIG_ENDIAN);
   }
 
-  private static int aligned(int length) {
+  static int aligned(int length) {
     return (length + 3) & ~3;
   }
 
-  private static IOException broken(String what) {
+  static IOException broken(String what) {
     return new IOException("netlink answered with a broken message: " + what);
   }
 }

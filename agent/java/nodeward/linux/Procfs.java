@@ -16,9 +16,11 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.SequencedMap;
 import java.util.TreeMap;
+import java.util.regex.Pattern;
 import nodeward.conntrack.ConntrackTable.Stat;
 
 /**
@@ -28,6 +30,8 @@ import nodeward.conntrack.ConntrackTable.Stat;
  */
 public final class Procfs {
   private static final int BUFFER = 4096;
+  private static final Pattern SOME_AVERAGE =
+      Pattern.compile("(?m)^some avg10=(\\d{1,3}(?:\\.\\d{1,9})?) ");
   private static final String CONNTRACK = "sys/net/netfilter/nf_conntrack_";
 
   private final Path root;
@@ -110,6 +114,22 @@ public final class Procfs {
       throw broken("stat", "no btime");
     }
     return Optional.of(Instant.ofEpochSecond(seconds.getAsLong()));
+  }
+
+  /**
+   * In how many percent of the last ten seconds some process waited for a disk; empty where the
+   * kernel does not tell (CONFIG_PSI).
+   */
+  public OptionalDouble ioStalled() throws IOException {
+    Optional<String> text = text("pressure/io");
+    if (text.isEmpty()) {
+      return OptionalDouble.empty();
+    }
+    var some = SOME_AVERAGE.matcher(text.get());
+    if (!some.find()) {
+      throw broken("pressure/io", text.get());
+    }
+    return OptionalDouble.of(Double.parseDouble(some.group(1)));
   }
 
   /** The memory of this process. */

@@ -40,4 +40,7 @@ public interface Nodes {
    * alone. A {@link Condition#lastTransition} is written as given.
    */
   Changed writeConditions(List<Condition> conditions) throws IOException;
+
+  /** Removes the conditions of these types; a type that is not there is no failure. */
+  Changed removeConditions(List<String> types) throws IOException;
 }

@@ -6,7 +6,10 @@ import java.nio.file.Path;
 import java.time.Duration;
 import nodeward.config.Config;
 
-/** Asks containerd for its version, the way kubelet does; without its socket it does not run. */
+/**
+ * Asks containerd what kubelet asks it: its version, whether it is ready, and for its sandboxes,
+ * which is where it hangs first. Without its socket it does not run.
+ */
 public final class ContainerdProbe implements RuntimeProbe {
   private final Path socket;
   private final CriApi cri;
@@ -23,7 +26,7 @@ public final class ContainerdProbe implements RuntimeProbe {
 
   @Override
   public String reason(Probed.Bad cause) {
-    return "ContainerdUnhealthy";
+    return cause instanceof Probed.Slow ? "RuntimeSlow" : "ContainerdUnhealthy";
   }
 
   @Override
@@ -31,8 +34,15 @@ public final class ContainerdProbe implements RuntimeProbe {
     if (!Files.exists(socket)) {
       return new Probed.Absent("containerd does not run, there is no " + socket);
     }
+    var left = new Deadline(limit);
     try {
-      return new Probed.Healthy(cri.version(limit).toString());
+      String what = cri.version(left.left()).toString();
+      String notReady = cri.notReady(left.left());
+      if (!notReady.isEmpty()) {
+        return new Probed.Failed(what + " is not ready: " + notReady);
+      }
+      cri.list(left.left());
+      return new Probed.Healthy(what);
     } catch (IOException e) {
       return Probed.bad(e);
     }

@@ -12,7 +12,7 @@ sealed interface Probed {
   /** It does not run here, which is no failure. */
   record Absent(String why) implements Probed {}
 
-  /** It is here and does not work. */
+  /** It is here and does not work as it should. */
   sealed interface Bad extends Probed {
     String why();
   }
@@ -28,4 +28,10 @@ sealed interface Probed {
 
   /** It has not answered within the limit. */
   record Hung(String why) implements Bad {}
+
+  /** It answers for itself, but not for single containers. */
+  record ContainersHung(String why) implements Bad {}
+
+  /** It answers, but late. */
+  record Slow(String why) implements Bad {}
 }

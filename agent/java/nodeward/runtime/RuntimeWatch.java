@@ -3,17 +3,22 @@ package nodeward.runtime;
 import io.prometheus.client.CollectorRegistry;
 import io.prometheus.client.Gauge;
 import io.prometheus.client.Histogram;
+import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Collectors;
 import nodeward.component.Backoff;
 import nodeward.component.Component;
 import nodeward.component.Health;
@@ -22,6 +27,7 @@ import nodeward.component.Time;
 import nodeward.config.Config;
 import nodeward.node.Condition;
 import nodeward.node.Conditions;
+import nodeward.runtime.Probed.Slow;
 import nodeward.runtime.RuntimeRecord.Broken;
 import nodeward.runtime.RuntimeRecord.Gone;
 import nodeward.runtime.RuntimeRecord.Undecided;
@@ -39,10 +45,12 @@ public final class RuntimeWatch implements Component {
   static final String CONDITION = "ContainerRuntimeUnhealthy";
 
   private static final Logger log = LoggerFactory.getLogger(RuntimeWatch.class);
+  private static final String PRESSED = "; the disk is under pressure, see /proc/pressure/io";
   // A probe keeps its own limit; this much later the watch stops waiting for it.
-  private static final Duration GRACE = Duration.ofSeconds(1);
+  private static final Duration GRACE = Duration.ofSeconds(3);
 
   private final Config.ContainerRuntime config;
+  private final Disk disk;
   private final Conditions conditions;
   private final Time time;
   private final Gauge up;
@@ -50,28 +58,28 @@ public final class RuntimeWatch implements Component {
   private final List<Watched> runtimes = new ArrayList<>();
   private final Loop loop;
 
+  /** The daemons of the node, and what explains them. */
+  public record Ports(
+      DockerApi docker, CriApi containerd, KubeletApi kubelet, Units units, Disk disk) {}
+
   public RuntimeWatch(
       Config.ContainerRuntime config,
-      DockerApi docker,
-      CriApi containerd,
+      Ports ports,
       Conditions conditions,
       CollectorRegistry registry,
       Time time) {
-    this(
-        config,
-        List.of(new DockerProbe(config, docker), new ContainerdProbe(config, containerd)),
-        conditions,
-        registry,
-        time);
+    this(config, probes(config, ports), ports.disk, conditions, registry, time);
   }
 
   RuntimeWatch(
       Config.ContainerRuntime config,
       List<RuntimeProbe> probes,
+      Disk disk,
       Conditions conditions,
       CollectorRegistry registry,
       Time time) {
     this.config = config;
+    this.disk = disk;
     this.conditions = conditions;
     this.time = time;
     this.up =
@@ -91,6 +99,16 @@ public final class RuntimeWatch implements Component {
             this::pass,
             new Backoff(Duration.ofSeconds(1), config.interval().plusSeconds(1)),
             time);
+  }
+
+  private static List<RuntimeProbe> probes(Config.ContainerRuntime config, Ports ports) {
+    var probes = new ArrayList<RuntimeProbe>();
+    probes.add(new DockerProbe(config, ports.docker, ports.units));
+    probes.add(new ContainerdProbe(config, ports.containerd));
+    if (config.kubeletHealth().isPresent()) {
+      probes.add(new KubeletProbe(ports.kubelet));
+    }
+    return probes;
   }
 
   @Override
@@ -132,9 +150,35 @@ public final class RuntimeWatch implements Component {
     runtimes.forEach(Watched::abandon);
   }
 
+  /** What is held of each runtime, by its name. */
+  Map<String, RuntimeRecord> held() {
+    var held = new LinkedHashMap<String, RuntimeRecord>();
+    runtimes.forEach(runtime -> held.put(runtime.probe.runtime(), runtime.held));
+    return held;
+  }
+
+  /** Probes a runtime once more; what it finds if that is not a failure of the runtime itself. */
+  Optional<String> recovered(String runtime) {
+    RuntimeProbe probe =
+        runtimes.stream()
+            .map(watched -> watched.probe)
+            .filter(p -> p.runtime().equals(runtime))
+            .findFirst()
+            .orElseThrow();
+    return switch (probe.probe(config.timeout())) {
+      case Probed.Failed _, Probed.Hung _ -> Optional.empty();
+      case Probed.Healthy(String what) -> Optional.of(what);
+      case Probed.Absent(String why) -> Optional.of(why);
+      case Probed.ContainersHung(String why) -> Optional.of(why);
+      case Slow(String why) -> Optional.of(why);
+    };
+  }
+
   /** One probe of each runtime; the loop's pass. */
   Duration pass(Instant now) throws InterruptedException {
-    long deadline = System.nanoTime() + config.timeout().plus(GRACE).toNanos();
+    long deadline =
+        System.nanoTime()
+            + config.timeout().multipliedBy(RuntimeProbe.ROUNDS).plus(GRACE).toNanos();
     runtimes.forEach(Watched::begin);
     for (Watched runtime : runtimes) {
       runtime.take(runtime.await(deadline));
@@ -144,33 +188,43 @@ public final class RuntimeWatch implements Component {
   }
 
   private void state() {
-    for (Watched runtime : runtimes) {
-      if (runtime.held instanceof Broken(Probed.Bad cause)) {
-        conditions.set(CONDITION, Condition.Status.TRUE, runtime.probe.reason(cause), cause.why());
-        return;
-      }
+    runtimes.stream()
+        .collect(Collectors.groupingBy(Watched::condition, LinkedHashMap::new, Collectors.toList()))
+        .forEach(this::state);
+  }
+
+  private void state(String condition, List<Watched> of) {
+    // What does not work at all comes before what does not work well.
+    Optional<Watched> worst =
+        of.stream()
+            .filter(r -> r.held instanceof Broken)
+            .min(Comparator.comparing(r -> ((Broken) r.held).cause() instanceof Slow));
+    if (worst.isPresent() && worst.get().held instanceof Broken(Probed.Bad cause)) {
+      conditions.set(
+          condition, Condition.Status.TRUE, worst.get().probe.reason(cause), cause.why());
+      return;
     }
-    if (runtimes.stream().anyMatch(r -> r.held instanceof Undecided)) {
+    if (of.stream().anyMatch(r -> r.held instanceof Undecided)) {
       return; // what was stated before, by this process or the one before it, still stands
     }
     List<String> working =
-        runtimes.stream()
+        of.stream()
             .map(r -> r.held)
             .filter(Working.class::isInstance)
             .map(held -> ((Working) held).what())
             .toList();
-    if (working.isEmpty()) {
+    if (!working.isEmpty()) {
       conditions.set(
-          CONDITION,
+          condition,
+          Condition.Status.FALSE,
+          of.getFirst().probe.healthyReason(),
+          "healthy: " + String.join(", ", working));
+    } else if (condition.equals(CONDITION)) {
+      conditions.set(
+          condition,
           Condition.Status.UNKNOWN,
           "NoContainerRuntime",
-          String.join("; ", runtimes.stream().map(Watched::absence).toList()));
-    } else {
-      conditions.set(
-          CONDITION,
-          Condition.Status.FALSE,
-          "ContainerRuntimeIsHealthy",
-          "healthy: " + String.join(", ", working));
+          String.join("; ", of.stream().map(Watched::absence).toList()));
     }
   }
 
@@ -204,10 +258,40 @@ public final class RuntimeWatch implements Component {
     private Probed timed() {
       long start = System.nanoTime();
       Probed probed = probe.probe(config.timeout());
+      long took = System.nanoTime() - start;
       if (!(probed instanceof Probed.Absent)) {
-        seconds.labels(probe.runtime()).observe((System.nanoTime() - start) / 1e9);
+        seconds.labels(probe.runtime()).observe(took / 1e9);
       }
-      return probed;
+      return explained(judged(probed, took));
+    }
+
+    private Probed judged(Probed probed, long took) {
+      return probed instanceof Probed.Healthy(String what) && took >= config.slowAfter().toNanos()
+          ? new Slow(
+              "%s answers later than after %d s".formatted(what, config.slowAfter().toSeconds()))
+          : probed;
+    }
+
+    /** A disk that cannot keep up makes daemons late; whoever reads of them wants to know. */
+    private Probed explained(Probed probed) {
+      return switch (probed) {
+        case Slow(String why) when pressed() -> new Slow(why + PRESSED);
+        case Probed.Hung(String why) when pressed() -> new Probed.Hung(why + PRESSED);
+        default -> probed;
+      };
+    }
+
+    private boolean pressed() {
+      try {
+        return disk.stalled().orElse(0) >= Disk.PRESSURE;
+      } catch (IOException e) {
+        log.debug("runtime: the pressure on the disk is not known why=\"{}\"", e.getMessage());
+        return false;
+      }
+    }
+
+    String condition() {
+      return probe.condition();
     }
 
     Probed await(long deadline) throws InterruptedException {
@@ -224,8 +308,8 @@ public final class RuntimeWatch implements Component {
 
     void take(Probed probed) {
       switch (probed) {
-        case Probed.Healthy _ -> up.labels(probe.runtime()).set(1);
-        case Probed.Bad _ -> up.labels(probe.runtime()).set(0);
+        case Probed.Healthy _, Probed.ContainersHung _, Slow _ -> up.labels(probe.runtime()).set(1);
+        case Probed.Failed _, Probed.Hung _ -> up.labels(probe.runtime()).set(0);
         case Probed.Absent _ -> up.remove(probe.runtime());
       }
       RuntimeRecord next = RuntimeRecord.next(held, probed, config.failures());

@@ -19,7 +19,8 @@ public final class Bench {
           new Sessions(),
           new Throughput(),
           new Draining(),
-          new GoingAway());
+          new GoingAway(),
+          new NodeHealth());
   private static final String ALL = "all";
 
   private Bench() {}

@@ -9,7 +9,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.SequencedMap;
 import nodeward.http.ControlServer;
 import nodeward.http.StatusSource;
@@ -72,7 +71,7 @@ class CliTest {
     steps.put("pod", "shop/cart, running");
     steps.put("address", List.of("10.0.0.5", "fd00::5"));
     steps.put("verdict", "gets nothing: it has no role");
-    try (var server = new ControlServer(socket, new Explaining(steps), Map.of())) {
+    try (var server = new ControlServer(socket, new Explaining(steps))) {
       server.start();
 
       assertThat(run("explain", "shop/cart", "--config", file.toString())).isZero();

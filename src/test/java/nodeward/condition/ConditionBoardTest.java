@@ -296,6 +296,43 @@ class ConditionBoardTest {
   }
 
   @Test
+  void whatAnAgentBeforeStatedAndNobodyStatesAnyMoreGoesWithTheFirstHeartbeat() throws IOException {
+    node.register();
+    node.writeConditions(
+        List.of(
+            new Condition(CONNTRACK, Status.UNKNOWN, "AgentStopped", "", Instant.EPOCH),
+            new Condition(RUNTIME, Status.UNKNOWN, "AgentStopped", "", Instant.EPOCH),
+            new Condition("Foreign", Status.UNKNOWN, "AgentStopped", "", Instant.EPOCH),
+            new Condition("KubeletUnhealthy", Status.TRUE, "KubeletUnhealthy", "", Instant.EPOCH)));
+    ok(CONNTRACK);
+    settle();
+    assertThat(node.removedConditions).isEmpty();
+
+    heartbeat();
+    heartbeat();
+
+    // The last two were never this agent's, or it cannot be told.
+    assertThat(node.removedConditions).containsExactly(RUNTIME);
+    assertThat(node.current().orElseThrow().conditions())
+        .extracting(Condition::type)
+        .containsExactlyInAnyOrder(CONNTRACK, "Foreign", "KubeletUnhealthy");
+  }
+
+  @Test
+  void aWriteThatComesToNothingButAChangeOfTheNodeIsNotRepeated() throws IOException {
+    node.register();
+    ok(CONNTRACK);
+    settle();
+
+    for (int i = 0; i < 20; i++) {
+      node.edit(change -> change.withLabel("k", "v"));
+      board.pass(time.advance(Duration.ofSeconds(5)));
+    }
+
+    assertThat(node.statusPatches).hasSize(1);
+  }
+
+  @Test
   void anAgentThatWroteNothingSaysNothingAtTheEnd() {
     node.register();
 
@@ -443,6 +480,11 @@ class ConditionBoardTest {
     @Override
     public Changed change(NodeChange change) throws IOException {
       return node.change(change);
+    }
+
+    @Override
+    public Changed removeConditions(List<String> types) throws IOException {
+      return node.removeConditions(types);
     }
 
     @Override

@@ -88,15 +88,35 @@ class ConfigReaderTest {
           sessionTags: [cluster, serviceAccount]
           namespaceRestrictions: true
           namespaceRestrictionFormat: regexp
-        conntrack: {enabled: false, interval: 4s, nearFull: 0.5, critical: 0.6}
+        conntrack:
+          enabled: false
+          interval: 4s
+          nearFull: 0.5
+          critical: 0.6
+          dropsPerSecond: 2
+          insertFailuresPerSecond: 3
+          holdersInterval: 9s
+          nodeExporterNames: true
         runtime:
           enabled: false
           interval: 5s
           timeout: 6s
+          slowAfter: 2s
           failures: 7
           dockerSocket: /a
           dockerPidFile: /b
+          dockerUnit: d.service
           containerdSocket: /c
+          containerdUnit: c.service
+          kubeletHealth: http://127.0.0.1:1/h
+          systemBus: /e
+          remediation:
+            enabled: true
+            dryRun: true
+            after: 3m
+            coolDown: 4m
+            mostPerDay: 2
+            minHealthyShare: 0.7
         conditions: {heartbeat: 8m}
         drain:
           retryInterval: 9s
@@ -230,6 +250,7 @@ class ConfigReaderTest {
         "conntrack:\\n\\n  interval: 5|:3: conntrack.interval: \"5\" is not a duration",
         "conntrack:\\n  interval: 0s|:2: conntrack.interval: must be more than zero",
         "conntrack:\\n  nearFull: 2|:2: conntrack.nearFull: must be more than 0",
+        "conntrack:\\n  dropsPerSecond: 0|:2: conntrack.dropsPerSecond: must be more than zero",
         "conntrack:\\n  nearFull: much|:2: conntrack.nearFull: is not a number",
         "runtime:\\n  failures: 2.5|:2: runtime.failures: is not a number",
         "admin:\\n  listen: localhost:80|:2: admin.listen: \"localhost:80\" is not an IP address",

@@ -32,7 +32,19 @@ class ControlServerTest {
     socket = dir.resolve("run/control.sock");
     server =
         new ControlServer(
-            socket, new AdminServerTest.Source(), Map.of("/order", ControlServerTest::order));
+            socket,
+            new AdminServerTest.Source(),
+            Map.of("/order", ControlServerTest::order),
+            Map.of(
+                "/echo", parameters -> parameters,
+                "/wrong",
+                    _ -> {
+                      throw new IllegalArgumentException("most is not a number");
+                    },
+                "/away",
+                    _ -> {
+                      throw new IOException("netlink: not permitted (EPERM)");
+                    }));
     server.start();
   }
 
@@ -62,6 +74,21 @@ class ControlServerTest {
     assertThat(client.post("/order", Map.of("for", "green tea"))).isEqualTo("taken\n");
     assertThatThrownBy(() -> client.post("/order", Map.of("for", "coffee")))
         .hasMessage("there is none");
+  }
+
+  @Test
+  void aPageGetsTheParametersOfTheQuery() throws IOException {
+    assertThat(new ControlClient(socket).get("/echo?by=pod&most=3&empty"))
+        .isEqualTo("{\"by\":\"pod\",\"most\":\"3\",\"empty\":\"\"}\n");
+    assertThat(new ControlClient(socket).get("/echo")).isEqualTo("{}\n");
+  }
+
+  @Test
+  void whatAPageCannotShowIsSaid() {
+    assertThatThrownBy(() -> new ControlClient(socket).get("/wrong"))
+        .hasMessage("most is not a number");
+    assertThatThrownBy(() -> new ControlClient(socket).get("/away"))
+        .hasMessage("netlink: not permitted (EPERM)");
   }
 
   @Test
@@ -116,9 +143,7 @@ class ControlServerTest {
 
   @Test
   void aSecondAgentIsRefusedButALeftOverSocketIsNot() throws IOException {
-    var second =
-        new ControlServer(
-            socket, new AdminServerTest.Source(), Map.of("/order", ControlServerTest::order));
+    var second = new ControlServer(socket, new AdminServerTest.Source());
     assertThatThrownBy(second::start).hasMessageContaining("another agent answers");
 
     server.close();

@@ -416,6 +416,20 @@ abstract class ApiServerContract {
         .anySatisfy(t -> assertThat(Instant.parse(t)).isAfter(Instant.now().minusSeconds(60)));
   }
 
+  @Test
+  void conditionsThatAreRemovedLeaveThoseOfOthers() throws IOException {
+    createNode();
+    patchStatus(
+        nodePath(),
+        "{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"reason\":\"KubeletReady\"}]}}");
+    node.writeConditions(List.of(condition(Condition.Status.TRUE)));
+
+    NodeView left = done(node.removeConditions(List.of("ConntrackPressure", "NotThere")));
+
+    assertThat(left.conditions()).extracting(Condition::type).containsExactly("Ready");
+    assertThat(done(node.removeConditions(List.of("ConntrackPressure"))).conditions()).hasSize(1);
+  }
+
   // --- evictions
 
   @Test

@@ -16,8 +16,11 @@ import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.logging.Level;
@@ -54,6 +57,10 @@ public final class FakeUnixServer implements AutoCloseable {
     FLOOD,
     /** Closes every connection at once. */
     CLOSE,
+    /** Answers docker's ping, or CRI's Version and Status, and hangs in every list. */
+    LIST_HANGS,
+    /** Answers that it is there and not ready. */
+    NOT_READY,
     /** Knows CRI v1alpha2 alone, as containerd did before 1.6. */
     OLD
   }
@@ -71,6 +78,9 @@ public final class FakeUnixServer implements AutoCloseable {
   private final Set<SocketChannel> held = ConcurrentHashMap.newKeySet();
   private final FakeCri sandboxes = new FakeCri();
   private final AtomicInteger connections = new AtomicInteger();
+  private final Map<String, String> containers = new ConcurrentSkipListMap<>();
+  private final Set<String> hung = ConcurrentHashMap.newKeySet();
+  private final List<String> inspected = new CopyOnWriteArrayList<>();
   private volatile Behaviour behaviour = Behaviour.WELL;
   private MockWebServer server;
 
@@ -177,13 +187,71 @@ public final class FakeUnixServer implements AutoCloseable {
             .addHeader("Ostype", "linux")
             .body("OK");
     return switch (behaviour) {
-      case WELL, OLD ->
-          request.getTarget().equals("/_ping")
-              ? ping.build()
-              : new MockResponse.Builder().code(404).build();
+      case WELL, OLD, NOT_READY -> docker(request.getTarget(), ping);
+      case LIST_HANGS -> request.getTarget().equals("/_ping") ? ping.build() : hang();
       case ERROR -> new MockResponse.Builder().code(500).body("no space left on device").build();
       default -> misbehaving(ping);
     };
+  }
+
+  private MockResponse docker(String target, MockResponse.Builder ping) {
+    if (target.equals("/_ping")) {
+      return ping.build();
+    }
+    if (target.equals("/containers/json")) {
+      return new MockResponse.Builder()
+          .code(200)
+          .addHeader("content-type", "application/json")
+          .chunkedBody("[" + String.join(",", containers.values()) + "]", 100)
+          .build();
+    }
+    for (String id : containers.keySet()) {
+      if (target.equals("/containers/" + id + "/json")) {
+        inspected.add(id);
+        return hung.contains(id)
+            ? hang()
+            : new MockResponse.Builder().code(200).body("{\"Id\":\"" + id + "\"}").build();
+      }
+    }
+    return new MockResponse.Builder().code(404).body("No such container").build();
+  }
+
+  private static MockResponse hang() {
+    return new MockResponse.Builder().onResponseStart(SocketEffect.Stall.INSTANCE).build();
+  }
+
+  /** A container that docker runs for this pod, {@code namespace/name}. */
+  public void run(String id, String pod) {
+    String[] names = pod.split("/", 2);
+    containers.put(
+        id,
+        """
+        {"Id":"%s","Names":["/k8s_main_%3$s"],"State":"running","Labels":{
+          "io.kubernetes.container.name":"main",
+          "io.kubernetes.pod.namespace":"%2$s","io.kubernetes.pod.name":"%3$s"}}
+        """
+            .formatted(id, names[0], names[1]));
+  }
+
+  /** The container ends. */
+  public void end(String id) {
+    containers.remove(id);
+    hung.remove(id);
+  }
+
+  /** From now on nobody gets an answer about this container. */
+  public void hang(String id) {
+    hung.add(id);
+  }
+
+  /** Answers about this container again. */
+  public void answer(String id) {
+    hung.remove(id);
+  }
+
+  /** The containers that were asked about, in order. */
+  public List<String> inspected() {
+    return List.copyOf(inspected);
   }
 
   // --- containerd
@@ -196,7 +264,8 @@ public final class FakeUnixServer implements AutoCloseable {
     }
     return switch (request.getTarget().substring(service.length())) {
       case "Version" -> grpc(version());
-      case "ListPodSandbox" -> grpc(sandboxes.list());
+      case "Status" -> grpc(status(behaviour != Behaviour.NOT_READY));
+      case "ListPodSandbox" -> behaviour == Behaviour.LIST_HANGS ? hang() : grpc(sandboxes.list());
       case "PodSandboxStatus" -> {
         ByteString asked = request.getBody();
         yield sandboxes
@@ -206,6 +275,31 @@ public final class FakeUnixServer implements AutoCloseable {
       }
       default -> grpcError("12", "unknown method " + request.getTarget());
     };
+  }
+
+  /** A StatusResponse: its runtime is ready or not, its network never is. */
+  private static Buffer status(boolean ready) {
+    var runtime =
+        new Buffer().write(field(1, "RuntimeReady")).writeByte(0x10).writeByte(ready ? 1 : 0);
+    if (!ready) {
+      runtime.write(field(3, "SnapshotterDown")).write(field(4, "overlayfs is gone"));
+    }
+    var network =
+        new Buffer()
+            .write(field(1, "NetworkReady"))
+            .writeByte(0x10)
+            .writeByte(0)
+            .write(field(3, "NetworkPluginNotReady"))
+            .write(field(4, "cni plugin not initialized"));
+    var conditions = new Buffer();
+    for (Buffer condition : List.of(network, runtime)) {
+      conditions.writeByte(0x0a).writeByte((int) condition.size());
+      conditions.write(condition, condition.size());
+    }
+    var status = new Buffer().writeByte(0x0a).writeByte(0x80 | (int) conditions.size() & 0x7f);
+    status.writeByte((int) conditions.size() >> 7);
+    status.write(conditions, conditions.size());
+    return status;
   }
 
   private static Buffer version() {
@@ -227,7 +321,7 @@ public final class FakeUnixServer implements AutoCloseable {
             .trailers(Headers.of("grpc-status", "0", "grpc-message", ""));
     answer.removeHeader("content-length");
     return switch (behaviour) {
-      case WELL, OLD -> answer.build();
+      case WELL, OLD, LIST_HANGS, NOT_READY -> answer.build();
       case ERROR -> grpcError("2", "the snapshotter is not there");
       default -> misbehaving(answer);
     };

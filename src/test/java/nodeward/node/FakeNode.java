@@ -34,6 +34,7 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
 
   public final List<NodeChange> changes = new ArrayList<>();
   public final List<List<Condition>> statusPatches = new ArrayList<>();
+  public final List<String> removedConditions = new ArrayList<>();
 
   private Optional<NodeView> node = Optional.empty();
   private Optional<IOException> failure = Optional.empty();
@@ -200,6 +201,31 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
                 n.labels(),
                 n.annotations(),
                 List.copyOf(merged.values())));
+    tellListeners();
+    return new Changed.Done(node.get());
+  }
+
+  @Override
+  public synchronized Changed removeConditions(List<String> types) throws IOException {
+    mayFail();
+    if (node.isEmpty()) {
+      return new Changed.Absent();
+    }
+    removedConditions.addAll(types);
+    NodeView n = node.get();
+    node =
+        Optional.of(
+            new NodeView(
+                name,
+                n.uid(),
+                nextVersion(),
+                n.providerId(),
+                n.bootId(),
+                n.unschedulable(),
+                n.taints(),
+                n.labels(),
+                n.annotations(),
+                n.conditions().stream().filter(c -> !types.contains(c.type())).toList()));
     tellListeners();
     return new Changed.Done(node.get());
   }

@@ -4,18 +4,23 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import nodeward.component.Time;
 import nodeward.config.Config;
 import nodeward.linux.CriSocket;
 import nodeward.linux.DockerSocket;
+import nodeward.linux.KubeletHealth;
+import nodeward.linux.Procfs;
+import nodeward.linux.SystemBus;
 import nodeward.node.FakeConditions;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -60,23 +65,7 @@ class RuntimeWatchE2eTest {
   void frozenDaemonsAreNamedAndRecover() throws Exception {
     Process containerd = containerd();
     Process docker = docker();
-    var config =
-        new Config.ContainerRuntime(
-            true,
-            Duration.ofSeconds(1),
-            TIMEOUT,
-            2,
-            socket("docker"),
-            directory.resolve("docker.pid"),
-            socket("containerd"));
-    try (var watch =
-        new RuntimeWatch(
-            config,
-            new DockerSocket(socket("docker")),
-            new CriSocket(socket("containerd")),
-            conditions,
-            new CollectorRegistry(),
-            Time.SYSTEM)) {
+    try (var watch = watch()) {
       watch.pass(Instant.now());
       assertThat(last())
           .matches(".*=False ContainerRuntimeIsHealthy: healthy: docker API 1.*, containerd .*");
@@ -101,6 +90,119 @@ class RuntimeWatchE2eTest {
       watch.pass(Instant.now());
       assertThat(last()).contains("=True DockerUnhealthy: ").endsWith("Connection refused");
     }
+  }
+
+  @Test
+  void aContainerWhoseShimIsFrozenIsNamedAndItsDaemonIsNotBlamed() throws Exception {
+    containerd();
+    docker();
+    runContainers();
+    long shim = shimOf("web");
+    try (var watch = watch()) {
+      watch.pass(Instant.now());
+      assertThat(last()).contains("=False ContainerRuntimeIsHealthy");
+
+      signal(shim, "STOP");
+      try {
+        // It takes the container's lock and waits for the shim, as kubelet's stop would.
+        daemons.add(docker("pause", "web"));
+        awaitPasses(watch, "=True ContainerHung: docker does not answer for container web within");
+      } finally {
+        signal(shim, "CONT");
+      }
+
+      awaitPasses(watch, "=False ContainerRuntimeIsHealthy");
+    }
+    assertThat(docker("unpause", "web").waitFor()).isZero();
+    assertThat(docker("rm", "--force", "web", "other").waitFor()).isZero();
+  }
+
+  /** Passes until the last condition says so. */
+  private void awaitPasses(RuntimeWatch watch, String text) throws InterruptedException {
+    long deadline = System.nanoTime() + Duration.ofSeconds(90).toNanos();
+    do {
+      assertThat(System.nanoTime()).describedAs(last()).isLessThan(deadline);
+      watch.pass(Instant.now());
+    } while (!last().contains(text));
+  }
+
+  /** Two containers of an image that holds sleep and nothing else. */
+  private void runContainers() throws Exception {
+    String pack =
+        """
+        mkdir -p rootfs/bin
+        for file in /bin/sleep $(ldd /bin/sleep | grep -o '/[^ ]*'); do
+          mkdir -p "rootfs$(dirname "$file")"
+          cp -L "$file" "rootfs$file"
+        done
+        tar -C rootfs -cf rootfs.tar .
+        """;
+    var packing = new ProcessBuilder("sh", "-euc", pack).directory(directory.toFile()).inheritIO();
+    assertThat(packing.start().waitFor()).isZero();
+    assertThat(docker("import", directory.resolve("rootfs.tar").toString(), "sleeper").waitFor())
+        .isZero();
+    for (String name : List.of("web", "other")) {
+      assertThat(
+              docker(
+                      "run",
+                      "-d",
+                      "--name=" + name,
+                      "--network=none",
+                      "sleeper",
+                      "/bin/sleep",
+                      "900")
+                  .waitFor())
+          .isZero();
+    }
+  }
+
+  private Process docker(String... command) throws IOException {
+    var whole = new ArrayList<>(List.of("docker", "--host=unix://" + socket("docker")));
+    whole.addAll(List.of(command));
+    return new ProcessBuilder(whole)
+        .redirectErrorStream(true)
+        .redirectOutput(directory.resolve("docker-" + command[0] + ".out").toFile())
+        .start();
+  }
+
+  /** The process that stands between containerd and this container. */
+  private long shimOf(String name) throws Exception {
+    assertThat(docker("inspect", "--format={{.State.Pid}}", name).waitFor()).isZero();
+    long pid = Long.parseLong(Files.readString(directory.resolve("docker-inspect.out")).strip());
+    ProcessHandle shim = ProcessHandle.of(pid).orElseThrow().parent().orElseThrow();
+    assertThat(shim.info().command().orElseThrow()).contains("containerd-shim");
+    return shim.pid();
+  }
+
+  private RuntimeWatch watch() {
+    return new RuntimeWatch(
+        config(),
+        new RuntimeWatch.Ports(
+            new DockerSocket(socket("docker")),
+            new CriSocket(socket("containerd")),
+            new KubeletHealth(URI.create("http://127.0.0.1:1/healthz")),
+            new SystemBus(directory.resolve("no.bus")),
+            new Procfs(Path.of("/proc"))::ioStalled),
+        conditions,
+        new CollectorRegistry(),
+        Time.SYSTEM);
+  }
+
+  private Config.ContainerRuntime config() {
+    return new Config.ContainerRuntime(
+        true,
+        Duration.ofSeconds(1),
+        TIMEOUT,
+        TIMEOUT,
+        2,
+        socket("docker"),
+        directory.resolve("docker.pid"),
+        "",
+        socket("containerd"),
+        "",
+        Optional.empty(),
+        directory.resolve("no.bus"),
+        new Config.Remediation(false, false, Duration.ofMinutes(2), Duration.ofMinutes(5), 3, 0.9));
   }
 
   private Process containerd() throws Exception {
@@ -172,8 +274,11 @@ class RuntimeWatchE2eTest {
   }
 
   private static void signal(Process daemon, String name) throws Exception {
-    assertThat(
-            new ProcessBuilder("kill", "-" + name, Long.toString(daemon.pid())).start().waitFor())
+    signal(daemon.pid(), name);
+  }
+
+  private static void signal(long pid, String name) throws Exception {
+    assertThat(new ProcessBuilder("kill", "-" + name, Long.toString(pid)).start().waitFor())
         .isZero();
   }
 

@@ -4,14 +4,19 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
+import java.net.ConnectException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import nodeward.component.FakeTime;
 import nodeward.config.Config;
 import nodeward.linux.CriSocket;
@@ -34,6 +39,13 @@ class RuntimeWatchTest {
 
   @TempDir private Path directory;
   private Duration timeout = LONG;
+  private Duration slowAfter = LONG;
+  private OptionalDouble disk = OptionalDouble.empty();
+  private final FakeUnits units = new FakeUnits();
+  private KubeletApi kubelet =
+      _ -> {
+        throw new ConnectException("refused");
+      };
   private final FakeTime time = new FakeTime();
   private final FakeConditions conditions = new FakeConditions();
   private final CollectorRegistry registry = new CollectorRegistry();
@@ -170,6 +182,188 @@ class RuntimeWatchTest {
   }
 
   @Test
+  void whereTheUnitIsInactiveDockersSocketIsLeftAlone() throws Exception {
+    FakeUnixServer docker = docker();
+    containerd();
+    units.put("docker.service", "inactive");
+
+    watch(2).pass(time.now());
+
+    assertThat(docker.connections()).isZero();
+    assertThat(conditions.stated()).containsExactly(HEALTHY + "containerd v1.7.24");
+  }
+
+  @Test
+  void aUnitThatFailedOrIsForEverActivatingIsUnhealthyAndNotConnectedTo() throws Exception {
+    FakeUnixServer docker = docker();
+    RuntimeWatch watch = watch(2);
+    units.put("docker.service", "activating");
+
+    watch.pass(time.now());
+    assertThat(conditions.stated()).isEmpty();
+    watch.pass(time.now());
+    assertThat(last()).isEqualTo(TRUE + "DockerUnhealthy: docker.service is activating");
+
+    units.put("docker.service", "failed");
+    watch.pass(time.now());
+    assertThat(last()).isEqualTo(TRUE + "DockerUnhealthy: docker.service is failed");
+    assertThat(docker.connections()).isZero();
+  }
+
+  @Test
+  void aDockerThatAnswersItsPingAndHangsInItsListIsHung() throws Exception {
+    timeout = SHORT;
+    docker().behave(Behaviour.LIST_HANGS);
+
+    watch(1).pass(time.now());
+
+    assertThat(last()).startsWith(TRUE + "DockerHung: GET /containers/json at ");
+  }
+
+  @Test
+  void oneContainerOfFiftyThatHangsIsNamedAndDockerIsNotBlamed() throws Exception {
+    timeout = SHORT;
+    FakeUnixServer docker = docker();
+    for (int i = 10; i < 60; i++) {
+      docker.run("aaaaaaaaaa" + i, "shop/cart-" + i);
+    }
+    docker.hang("aaaaaaaaaa33");
+    RuntimeWatch watch = watch(3);
+
+    for (int pass = 0; pass < 10; pass++) {
+      watch.pass(time.now());
+    }
+
+    assertThat(last())
+        .isEqualTo(
+            TRUE
+                + "ContainerHung: docker does not answer for container main of pod shop/cart-33"
+                + " within 1 s");
+    assertThat(up("docker")).isEqualTo(1);
+
+    docker.answer("aaaaaaaaaa33");
+    watch.pass(time.now());
+    assertThat(last()).startsWith(HEALTHY);
+  }
+
+  @Test
+  void containersAreAskedInTurnAFewAtATime() throws Exception {
+    FakeUnixServer docker = docker();
+    for (int i = 10; i < 20; i++) {
+      docker.run("aaaaaaaaaa" + i, "shop/cart-" + i);
+    }
+    RuntimeWatch watch = watch(1);
+
+    watch.pass(time.now());
+    assertThat(docker.inspected()).hasSize(DockerProbe.AT_ONCE);
+    watch.pass(time.now());
+    watch.pass(time.now());
+
+    assertThat(docker.inspected()).hasSize(10).doesNotHaveDuplicates();
+  }
+
+  @Test
+  void aContainerThatHungAndEndedIsForgotten() throws Exception {
+    timeout = SHORT;
+    FakeUnixServer docker = docker();
+    docker.run("aaaaaaaaaa10", "shop/cart");
+    docker.hang("aaaaaaaaaa10");
+    RuntimeWatch watch = watch(1);
+    watch.pass(time.now());
+    assertThat(last()).contains("ContainerHung");
+
+    docker.end("aaaaaaaaaa10");
+    watch.pass(time.now());
+
+    assertThat(last()).startsWith(HEALTHY);
+  }
+
+  @Test
+  void aContainerdThatIsNotReadyIsUnhealthyAndTellsWhy() throws Exception {
+    containerd().behave(Behaviour.NOT_READY);
+
+    watch(1).pass(time.now());
+
+    assertThat(last())
+        .isEqualTo(
+            TRUE
+                + "ContainerdUnhealthy: containerd v1.7.24 is not ready: SnapshotterDown overlayfs"
+                + " is gone");
+  }
+
+  @Test
+  void aContainerdThatHangsInItsListIsUnhealthy() throws Exception {
+    timeout = SHORT;
+    containerd().behave(Behaviour.LIST_HANGS);
+
+    watch(1).pass(time.now());
+
+    assertThat(last())
+        .startsWith(
+            TRUE + "ContainerdUnhealthy: POST /runtime.v1.RuntimeService/ListPodSandbox at ");
+  }
+
+  @Test
+  void aRuntimeThatAnswersLateIsSlowAndADiskUnderPressureIsSaid() throws Exception {
+    slowAfter = Duration.ofNanos(1);
+    docker();
+    RuntimeWatch watch = watch(1);
+
+    watch.pass(time.now());
+    assertThat(last())
+        .isEqualTo(TRUE + "RuntimeSlow: docker API 1.41 answers later than after 0 s");
+    assertThat(up("docker")).isEqualTo(1);
+
+    disk = OptionalDouble.of(80);
+    watch.pass(time.now());
+    assertThat(last()).endsWith("; the disk is under pressure, see /proc/pressure/io");
+  }
+
+  @Test
+  void whatDoesNotWorkAtAllComesBeforeWhatIsLate() throws Exception {
+    slowAfter = Duration.ofNanos(1);
+    docker();
+    containerd().behave(Behaviour.ERROR);
+
+    watch(1).pass(time.now());
+
+    assertThat(last()).contains("ContainerdUnhealthy");
+  }
+
+  @Test
+  void aKubeletThatWasNeverSeenIsNotToldOf() throws Exception {
+    containerd();
+
+    watch(1).pass(time.now());
+
+    assertThat(conditions.stated()).noneMatch(line -> line.contains("Kubelet"));
+    assertThat(up("kubelet")).isNull();
+  }
+
+  @Test
+  void aKubeletThatFailsOrGoesHasAConditionOfItsOwn() throws Exception {
+    containerd();
+    var answer = new AtomicReference<Optional<IOException>>(Optional.empty());
+    kubelet =
+        _ -> {
+          if (answer.get().isPresent()) {
+            throw answer.get().get();
+          }
+        };
+    RuntimeWatch watch = watch(1);
+    watch.pass(time.now());
+    answer.set(Optional.of(new ConnectException("Connection refused")));
+    watch.pass(time.now());
+
+    assertThat(conditions.stated())
+        .contains(
+            "KubeletUnhealthy=False KubeletIsHealthy: healthy: kubelet",
+            "KubeletUnhealthy=True KubeletUnhealthy: Connection refused");
+    assertThat(last()).contains("KubeletUnhealthy=True");
+    assertThat(conditions.stated()).noneMatch(line -> line.startsWith(TRUE));
+  }
+
+  @Test
   void aProbeThatIsStuckInTheKernelCountsAsHungAndIsNotStartedAgain() throws Exception {
     timeout = Duration.ofMillis(50);
     var started = new AtomicInteger();
@@ -188,7 +382,7 @@ class RuntimeWatchTest {
               }
               return new Probed.Healthy(interrupted ? "late and interrupted" : "late");
             });
-    var watch = new RuntimeWatch(config(2), List.of(stuck), conditions, registry, time);
+    var watch = new RuntimeWatch(config(2), List.of(stuck), () -> disk, conditions, registry, time);
     toClose.addFirst(watch);
 
     watch.pass(time.now());
@@ -219,6 +413,7 @@ class RuntimeWatchTest {
         new RuntimeWatch(
             config(1),
             List.of(stuck, new ContainerdProbe(config(1), new CriSocket(containerdSocket()))),
+            () -> disk,
             conditions,
             registry,
             time);
@@ -251,8 +446,12 @@ class RuntimeWatchTest {
     var watch =
         new RuntimeWatch(
             config(failures),
-            new DockerSocket(dockerSocket()),
-            new CriSocket(containerdSocket()),
+            new RuntimeWatch.Ports(
+                new DockerSocket(dockerSocket()),
+                new CriSocket(containerdSocket()),
+                kubelet,
+                units,
+                () -> disk),
             conditions,
             registry,
             time);
@@ -265,10 +464,16 @@ class RuntimeWatchTest {
         true,
         Duration.ofSeconds(15),
         timeout,
+        slowAfter,
         failures,
         dockerSocket(),
         pidFile(),
-        containerdSocket());
+        "docker.service",
+        containerdSocket(),
+        "containerd.service",
+        Optional.of(URI.create("http://127.0.0.1:1/healthz")),
+        directory.resolve("no.bus"),
+        new Config.Remediation(false, false, Duration.ofMinutes(2), Duration.ofMinutes(5), 3, 0.9));
   }
 
   private Path dockerSocket() {

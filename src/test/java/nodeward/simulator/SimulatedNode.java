@@ -119,6 +119,8 @@ public final class SimulatedNode implements AutoCloseable {
       failures: 2
       dockerSocket: %7$s/docker.sock
       dockerPidFile: %2$s/docker.pid
+      kubeletHealth: ""
+      systemBus: %2$s/no.bus
       containerdSocket: %7$s/containerd.sock
     termination: {pollInterval: 1s}
     admin: {listen: "127.0.0.1:%8$d"}

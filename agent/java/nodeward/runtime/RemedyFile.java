@@ -1,0 +1,99 @@
+package nodeward.runtime;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.time.DateTimeException;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import nodeward.runtime.Remedy.Deed;
+import nodeward.runtime.Remedy.Step;
+
+/**
+ * What was done about each runtime, on disk, so that a restarted agent, or one that restarts again
+ * and again, keeps to the bounds. Written whole or not at all.
+ */
+final class RemedyFile {
+  private static final JsonMapper JSON = JsonMapper.builder().build();
+
+  private final Path file;
+
+  RemedyFile(Path directory) {
+    this.file = directory.resolve("remediation.json");
+  }
+
+  /**
+   * Fails when there is something else in the file: who does not know what was done does nothing.
+   */
+  Map<String, Remedy> read() throws IOException {
+    var remedies = new TreeMap<String, Remedy>();
+    try {
+      for (var entry : JSON.readTree(Files.readString(file)).properties()) {
+        remedies.put(entry.getKey(), remedy(entry.getValue()));
+      }
+    } catch (NoSuchFileException e) {
+      return remedies;
+    } catch (JsonProcessingException | IllegalArgumentException | DateTimeException e) {
+      throw new IOException(file + " does not hold what the agent writes", e);
+    }
+    return remedies;
+  }
+
+  void write(Map<String, Remedy> remedies) throws IOException {
+    ObjectNode json = JsonNodeFactory.instance.objectNode();
+    remedies.forEach((runtime, remedy) -> put(json.putObject(runtime), remedy));
+    Path directory = Files.createDirectories(file.toAbsolutePath().getParent());
+    Path temporary = directory.resolve(file.getFileName() + ".new");
+    try (var out =
+        FileChannel.open(
+            temporary,
+            StandardOpenOption.CREATE,
+            StandardOpenOption.WRITE,
+            StandardOpenOption.TRUNCATE_EXISTING)) {
+      var bytes = ByteBuffer.wrap(json.toString().getBytes(StandardCharsets.UTF_8));
+      while (bytes.hasRemaining()) {
+        out.write(bytes);
+      }
+      out.force(true);
+    }
+    Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
+    // The rename is on disk only when the directory is.
+    try (var whole = FileChannel.open(directory, StandardOpenOption.READ)) {
+      whole.force(true);
+    }
+  }
+
+  private static void put(ObjectNode json, Remedy remedy) {
+    remedy.since().ifPresent(since -> json.put("since", since.toString()));
+    var deeds = json.putArray("deeds");
+    remedy
+        .deeds()
+        .forEach(d -> deeds.addObject().put("step", d.step().name()).put("at", d.at().toString()));
+  }
+
+  private static Remedy remedy(JsonNode json) {
+    var deeds = new ArrayList<Deed>();
+    for (JsonNode deed : json.path("deeds")) {
+      deeds.add(
+          new Deed(
+              Step.valueOf(deed.path("step").asText()), Instant.parse(deed.path("at").asText())));
+    }
+    String since = json.path("since").asText();
+    return new Remedy(
+        since.isEmpty() ? Optional.empty() : Optional.of(Instant.parse(since)), deeds);
+  }
+}
