@@ -87,7 +87,7 @@ final class ConntrackMetrics {
         (cpu, own) ->
             own.forEach(
                 (stat, by) -> {
-                  stats.labels(Integer.toString(cpu), name(stat)).inc(by);
+                  stats.labels(Integer.toString(cpu), name(stat)).inc((double) by);
                   sums.merge(stat, (double) by, Double::sum);
                 }));
     var shown = new TreeMap<String, Double>();
@@ -111,7 +111,7 @@ final class ConntrackMetrics {
     holders.clear();
     now.by(Holders.By.POD).stream()
         .limit(HOLDERS)
-        .forEach(holder -> holders.labels(holder.name()).set(holder.flows()));
+        .forEach(holder -> holders.labels(holder.name()).set((double) holder.flows()));
   }
 
   void showNoHolders() {

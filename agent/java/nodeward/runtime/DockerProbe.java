@@ -6,10 +6,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -107,13 +105,13 @@ public final class DockerProbe implements RuntimeProbe {
   /** Asks those that hung before and the next ones in turn; those that hang now. */
   private List<String> inspect(List<DockerApi.Container> containers, Duration limit)
       throws IOException {
-    Map<String, DockerApi.Container> running = new LinkedHashMap<>();
-    containers.forEach(container -> running.put(container.id(), container));
-    suspects.retainAll(running.keySet());
-    asked.retainAll(running.keySet());
+    var running = new LinkedHashSet<String>();
+    containers.forEach(container -> running.add(container.id()));
+    suspects.retainAll(running);
+    asked.retainAll(running);
     var turn = new LinkedHashSet<String>();
     suspects.stream().limit(AT_ONCE).forEach(turn::add);
-    running.keySet().stream()
+    running.stream()
         .filter(id -> !asked.contains(id))
         .limit(AT_ONCE - turn.size())
         .forEach(turn::add);
@@ -121,10 +119,14 @@ public final class DockerProbe implements RuntimeProbe {
     if (asked.size() == running.size()) {
       asked = new LinkedHashSet<>(); // the next round begins
     }
-    Set<String> hung = ask(turn.stream().map(running::get).toList(), limit);
+    Set<String> hung =
+        ask(containers.stream().filter(container -> turn.contains(container.id())).toList(), limit);
     suspects.removeAll(turn);
     suspects.addAll(hung);
-    return suspects.stream().map(id -> running.get(id).shown()).toList();
+    return containers.stream()
+        .filter(container -> suspects.contains(container.id()))
+        .map(DockerApi.Container::shown)
+        .toList();
   }
 
   private Set<String> ask(List<DockerApi.Container> turn, Duration limit) throws IOException {

@@ -119,7 +119,8 @@ public final class Remediation implements Component {
     boolean needed = false;
     for (var held : watch.held().entrySet()) {
       String runtime = held.getKey();
-      if (!unitNames.containsKey(runtime)) {
+      // Without a unit there is nobody to ask for a restart.
+      if (unitNames.getOrDefault(runtime, "").isEmpty()) {
         continue;
       }
       Remedy before = remedies.getOrDefault(runtime, Remedy.NONE);
@@ -149,7 +150,7 @@ public final class Remediation implements Component {
 
   /** Does the step unless something speaks against it; what is to be shown. */
   private String act(String runtime, Step step, Instant now) throws IOException {
-    String unit = unitNames.get(runtime);
+    String unit = unitNames.getOrDefault(runtime, "");
     String what = "%s %s".formatted(step.name().toLowerCase(Locale.ROOT), unit);
     if (ports.disk.stalled().orElse(0) >= Disk.PRESSURE) {
       return "held back, the disk is under pressure: " + what;
