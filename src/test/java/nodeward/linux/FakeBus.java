@@ -46,7 +46,10 @@ final class FakeBus implements AutoCloseable {
   final List<String> locks = new CopyOnWriteArrayList<>();
   private final Map<String, Body> properties = new ConcurrentHashMap<>();
   private final int listener;
-  private volatile int client = -1;
+  private final Thread server;
+  // Guarded by this: a number that was closed may be another socket's at once.
+  private int client = -1;
+  private boolean closed;
   private volatile int lockEnd = -1;
 
   /** A reply's body with its signature. */
@@ -113,7 +116,7 @@ final class FakeBus implements AutoCloseable {
     property("SystemState", Body.ofText("running"));
     property("PreparingForShutdown", Body.ofFlag(false));
     property("InhibitDelayMaxUSec", Body.ofBig(5_000_000));
-    Thread.ofPlatform().daemon().name("fake-bus").start(this::serve);
+    server = Thread.ofPlatform().daemon().name("fake-bus").start(this::serve);
   }
 
   void property(String name, Body value) {
@@ -137,28 +140,48 @@ final class FakeBus implements AutoCloseable {
     return LIBC.read(lockEnd, new byte[1], 1) == 0;
   }
 
+  /** The listener is closed when nobody accepts from it any more, for the same reason. */
   @Override
-  public void close() {
-    LIBC.shutdown(listener, 2);
-    LibC.close(listener);
-    if (client >= 0) {
-      LIBC.shutdown(client, 2);
+  public void close() throws InterruptedException {
+    synchronized (this) {
+      closed = true;
+      LIBC.shutdown(listener, 2);
+      if (client >= 0) {
+        LIBC.shutdown(client, 2);
+      }
     }
+    server.join();
+    LibC.close(listener);
   }
 
   private void serve() {
-    while (true) {
-      int fd = LIBC.accept(listener, null, null);
-      if (fd < 0) {
-        return;
-      }
-      client = fd;
+    int fd = accept();
+    while (fd >= 0) {
       try {
         converse(fd);
       } catch (IOException e) {
-        LibC.close(fd);
+        leave(fd);
       }
+      fd = accept();
     }
+  }
+
+  /** The next client; negative when there is to be none. */
+  private int accept() {
+    int fd = LIBC.accept(listener, null, null);
+    synchronized (this) {
+      if (fd >= 0 && closed) {
+        LibC.close(fd);
+        return -1;
+      }
+      client = fd;
+      return fd;
+    }
+  }
+
+  private synchronized void leave(int fd) {
+    client = -1;
+    LibC.close(fd);
   }
 
   private void converse(int fd) throws IOException {

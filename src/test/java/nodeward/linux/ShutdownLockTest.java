@@ -41,7 +41,7 @@ final class ShutdownLockTest implements ShutdownLock.Shutdowns {
   }
 
   @AfterEach
-  void stop() {
+  void stop() throws InterruptedException {
     lock.close();
     bus.close();
   }
