@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.net.BindException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
@@ -20,6 +21,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.locks.LockSupport;
 import nodeward.component.FakeTime;
 import nodeward.component.Time;
 import nodeward.metadata.Credentials;
@@ -201,9 +203,24 @@ class ImdsTest {
     imds.get(ID);
     InetSocketAddress address = new InetSocketAddress("127.0.0.1", server.port());
     server.close();
-    server = FakeImds.start(address, time);
+    server = startedAgain(address);
 
     assertThat(imds.get(ID)).contains(FakeImds.INSTANCE_ID);
+  }
+
+  /** Another process may have the port meanwhile, for a connection that it makes. */
+  private FakeImds startedAgain(InetSocketAddress address) throws IOException {
+    long end = System.nanoTime() + Duration.ofSeconds(20).toNanos();
+    while (true) {
+      try {
+        return FakeImds.start(address, time);
+      } catch (BindException taken) {
+        if (System.nanoTime() > end) {
+          throw taken;
+        }
+        LockSupport.parkNanos(Duration.ofMillis(10).toNanos());
+      }
+    }
   }
 
   @Test

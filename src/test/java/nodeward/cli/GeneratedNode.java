@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 import nodeward.cluster.ControlPlane;
 
 /**
@@ -247,6 +248,16 @@ final class GeneratedNode {
       }
     }
     return names;
+  }
+
+  /** Without the lines of pods that were ending from the start. */
+  Set<String> lasting(Set<String> lines) {
+    var left = new TreeSet<>(lines);
+    pods.stream()
+        .filter(Pod::terminating)
+        .map(pod -> Pattern.compile("/" + Pattern.quote(pod.name()) + "\\b"))
+        .forEach(named -> left.removeIf(line -> named.matcher(line).find()));
+    return left;
   }
 
   @Override
