@@ -265,7 +265,8 @@ public final class Agent implements StatusSource, AutoCloseable {
           new SelfTest(
               List.of(
                   new KubePermissions(kube),
-                  new HookPermissions(aws, imds, config.termination().autoScaling())),
+                  new HookPermissions(
+                      aws, imds, config.termination().autoScaling(), HookPermissions.Extent.READS)),
               SELF_TEST_SPREAD,
               RandomGenerator.getDefault(),
               registry));

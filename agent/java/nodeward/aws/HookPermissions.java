@@ -9,13 +9,26 @@ import nodeward.config.Config;
 import nodeward.termination.Permissions;
 
 /**
- * The node's rights at Auto Scaling: the Describe calls are made, a heartbeat and a completion are
- * sent for an action that does not exist, whose refusal tells whether they would be allowed.
+ * The node's rights at Auto Scaling: the Describe calls are made, and where all is to be tried a
+ * heartbeat and a completion are sent for an action that does not exist, whose refusal tells
+ * whether they would be allowed.
  */
 public final class HookPermissions implements Permissions {
   private final InstanceHooks hooks;
 
-  public HookPermissions(AwsClients clients, Imds imds, Config.Termination.AutoScaling config) {
+  /** How far the rights are tried. */
+  public enum Extent {
+    /** Only reads: what an agent may do at each start on each node. */
+    READS,
+    /** A heartbeat and a completion of an action that does not exist too, when somebody asks. */
+    ALL
+  }
+
+  private final Extent extent;
+
+  public HookPermissions(
+      AwsClients clients, Imds imds, Config.Termination.AutoScaling config, Extent extent) {
+    this.extent = extent;
     var choice =
         new InstanceHooks.Choice(config.hookName(), config.hookPrefix(), config.hookMetadata());
     this.hooks = new InstanceHooks(clients, imds, InstanceHooks.Transition.TERMINATING, choice);
@@ -44,7 +57,7 @@ public final class HookPermissions implements Permissions {
     Optional<InstanceHooks.Hook> hook =
         tried("autoscaling:DescribeLifecycleHooks", checks, () -> hooks.hook(group))
             .flatMap(h -> h);
-    if (hook.isPresent()) {
+    if (hook.isPresent() && extent == Extent.ALL) {
       String name = hook.get().name();
       String nobody = UUID.randomUUID().toString();
       tried(

@@ -50,7 +50,8 @@ final class DoctorCommand implements Callable<Integer> {
       for (Permissions each :
           List.of(
               new KubePermissions(kube),
-              new HookPermissions(aws, imds, config.termination().autoScaling()))) {
+              new HookPermissions(
+                  aws, imds, config.termination().autoScaling(), HookPermissions.Extent.ALL))) {
         checks.addAll(each.check());
       }
     }

@@ -23,11 +23,15 @@ final class HookPermissionsTest {
     aws.autoScaling
         .hook("workers", "drain", Transition.TERMINATING, Duration.ofMinutes(5))
         .instance("workers", FakeImds.INSTANCE_ID);
-    permissions =
-        new HookPermissions(
-            aws.clients,
-            aws.imds,
-            new Config.Termination.AutoScaling(true, Duration.ofMinutes(15), "", "", "", false));
+    permissions = permissions(HookPermissions.Extent.ALL);
+  }
+
+  private HookPermissions permissions(HookPermissions.Extent extent) {
+    return new HookPermissions(
+        aws.clients,
+        aws.imds,
+        new Config.Termination.AutoScaling(true, Duration.ofMinutes(15), "", "", "", false),
+        extent);
   }
 
   @AfterEach
@@ -44,6 +48,17 @@ final class HookPermissionsTest {
     assertThat(aws.autoScaling.state(FakeImds.INSTANCE_ID)).isEqualTo("Terminating:Wait");
     assertThat(aws.autoScaling.completions()).noneMatch(a -> a.outcome().equals("done"));
     assertThat(aws.autoScaling.heartbeats()).noneMatch(a -> a.outcome().equals("done"));
+  }
+
+  @Test
+  void anAgentThatStartsOnlyReads() {
+    assertThat(permissions(HookPermissions.Extent.READS).check())
+        .extracting(Check::what)
+        .containsExactly(
+            "autoscaling:DescribeAutoScalingInstances", "autoscaling:DescribeLifecycleHooks");
+
+    assertThat(aws.autoScaling.completions()).isEmpty();
+    assertThat(aws.autoScaling.heartbeats()).isEmpty();
   }
 
   @Test
