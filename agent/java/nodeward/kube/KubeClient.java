@@ -1,15 +1,7 @@
 package nodeward.kube;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import io.fabric8.kubernetes.api.model.Namespace;
-import io.fabric8.kubernetes.api.model.NamespaceList;
-import io.fabric8.kubernetes.api.model.Node;
-import io.fabric8.kubernetes.api.model.NodeList;
-import io.fabric8.kubernetes.api.model.Pod;
-import io.fabric8.kubernetes.api.model.PodList;
 import io.fabric8.kubernetes.api.model.Status;
-import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
-import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetList;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import io.fabric8.kubernetes.client.http.HttpRequest;
@@ -187,10 +179,6 @@ public final class KubeClient implements Component {
         operation, response.code(), response.bodyString(), response.header("Retry-After"));
   }
 
-  <T> T parse(String json, Class<T> type) {
-    return serialization.unmarshal(json, type);
-  }
-
   /** A name as it stands in a path. */
   static String segment(String name) {
     return URLEncoder.encode(name, StandardCharsets.UTF_8).replace("+", "%20");
@@ -244,14 +232,10 @@ public final class KubeClient implements Component {
   private static KubernetesSerialization serialization() {
     var serialization = new KubernetesSerialization(new ObjectMapper(), false);
     Stream.of(
-            Namespace.class,
-            NamespaceList.class,
-            Node.class,
-            NodeList.class,
-            Pod.class,
-            PodList.class,
-            PodDisruptionBudget.class,
-            PodDisruptionBudgetList.class,
+            Watched.NodeItem.class,
+            Watched.PodItem.class,
+            Watched.NamespaceItem.class,
+            Watched.BudgetItem.class,
             Status.class)
         .forEach(serialization::registerKubernetesResource);
     return serialization;
