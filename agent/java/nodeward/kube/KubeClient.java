@@ -214,7 +214,7 @@ public final class KubeClient implements Component {
     c.setRequestRetryBackoffLimit(0);
     c.setWatchReconnectInterval(
         RandomGenerator.getDefault().nextInt(RECONNECT_LEAST, RECONNECT_MOST));
-    try {
+    try (var _ = EmptyTrust.of(c)) {
       return new KubernetesClientBuilder()
           .withConfig(c)
           .withKubernetesSerialization(serialization)
