@@ -95,6 +95,11 @@ public final class OwnPods implements Pods, Component {
   }
 
   @Override
+  public boolean listed() {
+    return watch.synced();
+  }
+
+  @Override
   public void onChange(Runnable listener) {
     watch.onChange(listener);
   }

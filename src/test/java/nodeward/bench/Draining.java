@@ -34,7 +34,7 @@ final class Draining implements Area {
   private static final int ROUNDS = 3;
   private static final int REACTIONS = 10;
   private static final Duration STOPS_AFTER = Duration.ofSeconds(1);
-  private static final Duration LOOK = Duration.ofMillis(50);
+  private static final Duration LOOK = Duration.ofMillis(20);
   private static final Duration LIMIT = Duration.ofMinutes(3);
   private static final String KUBECTL = "kubectl";
 
