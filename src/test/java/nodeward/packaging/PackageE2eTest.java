@@ -22,6 +22,9 @@ class PackageE2eTest {
   private static final long MOST_BYTES = 65_000_000;
   private static final JsonMapper JSON = new JsonMapper();
 
+  /** Read by several tests, written by none but the first of them. */
+  @TempDir private static Path shared;
+
   @TempDir private Path directory;
 
   @BeforeAll
@@ -91,7 +94,8 @@ class PackageE2eTest {
   /** The image's C library and shell, and the agent from the tarball. */
   @Test
   void theInstalledTarballRunsInAnEmptyRoot() throws Exception {
-    Path root = unpackedImage("first");
+    Path root = directory.resolve("root");
+    Run.ok("cp", "-a", unpackedImage().toString(), root.toString());
     Run.ok("rm", "-rf", root.resolve("opt/nodeward").toString());
 
     var ended = install(root, "install", tarball().toString(), "--sha512", tarball() + ".sha512");
@@ -149,7 +153,7 @@ class PackageE2eTest {
 
   @Test
   void theImageRunsInItsOwnReadOnlyRootWithAllOfIptables() throws Exception {
-    Path root = unpackedImage("first");
+    Path root = unpackedImage();
 
     assertThat(inside(root, "/opt/nodeward/bin/agent version"))
         .isEqualTo("agent " + VERSION + "\n");
@@ -176,13 +180,13 @@ class PackageE2eTest {
 
   @Test
   void theImageSaysHowItIsRun() throws Exception {
-    Path layout = layout("first");
+    Path layout = layout();
     JsonNode config = JSON.readTree(blob(layout, manifest(layout).path("config")).toFile());
 
     assertThat(config.at("/config/Entrypoint/0").asText()).isEqualTo("/opt/nodeward/bin/agent");
     assertThat(config.at("/config/Cmd/0").asText()).isEqualTo("run");
     assertThat(config.path("os").asText()).isEqualTo("linux");
-    Path root = unpackedImage("first");
+    Path root = unpackedImage();
     assertThat(JSON.readTree(root.resolve("opt/nodeward/sbom.cdx.json").toFile()).toString())
         .contains("pkg:deb/debian/iptables@", "pkg:deb/debian/libc6@");
   }
@@ -235,19 +239,22 @@ class PackageE2eTest {
     return image;
   }
 
-  private Path layout(String name) throws Exception {
-    Path layout = directory.resolve("layout");
+  private static Path layout() throws Exception {
+    Path layout = shared.resolve("layout");
     if (Files.notExists(layout)) {
       Files.createDirectory(layout);
-      Run.ok("tar", "-xf", image(name).toString(), "-C", layout.toString());
+      Run.ok("tar", "-xf", image("first").toString(), "-C", layout.toString());
     }
     return layout;
   }
 
-  private Path unpackedImage(String name) throws Exception {
-    Path layout = layout(name);
+  private static Path unpackedImage() throws Exception {
+    Path root = shared.resolve("root");
+    if (Files.exists(root)) {
+      return root;
+    }
+    Path layout = layout();
     // What a container runtime mounts on.
-    Path root = directory.resolve("root");
     Files.createDirectories(root.resolve("proc"));
     for (JsonNode layer : manifest(layout).path("layers")) {
       Run.ok(
