@@ -25,7 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** kube-apiserver and etcd, and nothing else. */
 @Tag("e2e")
 class RealApiServerContractTest extends ApiServerContract {
-  private static final String RIGHTS = "daemonset/rbac.yaml";
+  private static final String RIGHTS = "daemonset/rights/rbac.yaml";
 
   @TempDir static Path directory;
   private static ControlPlane plane;
