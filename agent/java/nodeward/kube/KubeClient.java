@@ -73,7 +73,9 @@ public final class KubeClient implements Component {
   // Why there is no client, for health(), which must not wait for the lock.
   private volatile String trouble = "";
 
-  /** Runs a program of the node, which the kubelet has its credential from, and returns its output. */
+  /**
+   * Runs a program of the node, which the kubelet has its credential from, and returns its output.
+   */
   @FunctionalInterface
   public interface Program {
     String run(List<String> command, Map<String, String> environment) throws IOException;
