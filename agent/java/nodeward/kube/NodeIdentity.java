@@ -289,7 +289,7 @@ final class NodeIdentity implements Interceptor {
 
   private AsKubelet read(Instant now) throws IOException {
     io.fabric8.kubernetes.client.Config config = kubelet.read();
-    try {
+    try (var _ = EmptyTrust.of(config)) {
       var trust = (X509TrustManager) SSLUtils.trustManagers(config)[0];
       return new AsKubelet(
           SSLUtils.sslContext(config).getSocketFactory(),
