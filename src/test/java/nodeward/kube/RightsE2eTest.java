@@ -90,7 +90,13 @@ class RightsE2eTest {
       }
 
       // The log is written after the response.
-      Await.until("all of it is in the audit log", () -> used(plane).containsAll(granted));
+      try {
+        Await.until("all of it is in the audit log", () -> used(plane).containsAll(granted));
+      } catch (AssertionError e) {
+        // What is missing is told below.
+        assertThat(used(plane)).isEqualTo(granted);
+        throw e;
+      }
       assertThat(used(plane)).isEqualTo(granted);
       assertThat(plane.audit("nodeward/used")).filteredOn(e -> e.code() == 403).isEmpty();
     }
@@ -112,6 +118,7 @@ class RightsE2eTest {
       Await.until("the pods are", () -> pods.watching() && pods.current().size() == 2);
       Await.until("the budgets are", () -> budgets.current("default").isPresent());
       namespaces.await("default", LIMIT);
+      Await.until("the namespace is watched", () -> namespaces.health().isHealthy());
       node.change(NodeChange.of(node.read().orElseThrow()).cordoned());
       node.writeConditions(
           List.of(new Condition("T", Condition.Status.FALSE, "R", "m", Instant.now())));
