@@ -244,6 +244,22 @@ public final class KubeClient implements Component {
     return exchange(operation, path, request -> request.method(method, contentType, body));
   }
 
+  /**
+   * As {@link #send}, about what goes out as the kubelet where the agent has its credential: the
+   * end of pods.
+   */
+  Answer sendAboutPods(String operation, String path, String body) throws IOException {
+    return exchange(
+        operation,
+        path,
+        request -> {
+          request.method("POST", JSON, body);
+          if (identity.isPresent()) {
+            request.header(NodeIdentity.AS_KUBELET, "true");
+          }
+        });
+  }
+
   private Answer exchange(String operation, String path, Consumer<HttpRequest.Builder> completed)
       throws IOException {
     KubernetesClient client = client();

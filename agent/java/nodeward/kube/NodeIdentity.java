@@ -46,6 +46,10 @@ import org.slf4j.LoggerFactory;
  */
 final class NodeIdentity implements Interceptor {
   private static final Logger log = LoggerFactory.getLogger(NodeIdentity.class);
+
+  /** Marks a request that is to go out as the kubelet; it does not leave the agent. */
+  static final String AS_KUBELET = "Nodeward-As-Kubelet";
+
   private static final String AUTHORIZATION = "Authorization";
   private static final int UNAUTHORIZED = 401;
   private static final Duration LIFE = Duration.ofHours(1);
@@ -139,8 +143,9 @@ final class NodeIdentity implements Interceptor {
 
   @Override
   public Response intercept(Chain chain) throws IOException {
-    Request request = chain.request();
-    Voice first = isOfPods(request) ? kubeletVoice() : voice();
+    boolean ofKubelet = chain.request().header(AS_KUBELET) != null || isOfPods(chain.request());
+    Request request = chain.request().newBuilder().removeHeader(AS_KUBELET).build();
+    Voice first = ofKubelet ? kubeletVoice() : voice();
     Response response = send(chain, request, first);
     if (response.code() != UNAUTHORIZED) {
       return response;

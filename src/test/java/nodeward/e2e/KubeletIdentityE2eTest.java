@@ -158,6 +158,9 @@ final class KubeletIdentityE2eTest {
     assertThat(agent.run("cordon").code()).isZero();
     assertThat(agent.run("uncordon").code()).isZero();
     PackagedAgent.Ended doctor = agent.run("doctor");
+    // The ServiceAccount itself has no right to end pods.
+    assertThat(doctor.out())
+        .contains("ok      create pods/eviction", "ok      delete pods", "ok      patch nodes");
     assertThat(String.join("\n", doctor.out()))
         .contains("on the API server: ServiceAccount nodeward/nodeward of pod nodeward/");
   }

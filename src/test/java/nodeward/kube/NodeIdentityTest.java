@@ -260,6 +260,25 @@ class NodeIdentityTest {
   }
 
   @Test
+  void whetherPodsMayBeEvictedIsAskedAsWhoEvictsThem() throws Exception {
+    putPod("identity-a", NODE, "nodeward");
+
+    new KubePermissions(kube).check();
+
+    List<FakeApiServer.Request> asked =
+        api.requests().stream().filter(r -> r.path().endsWith("accessreviews")).toList();
+    assertThat(asked).hasSizeGreaterThan(4);
+    assertThat(asked)
+        .filteredOn(r -> r.token().equals(KUBELET))
+        .extracting(r -> r.body().replaceAll(".*\"verb\":\"(\\w+)\".*", "$1"))
+        .containsExactlyInAnyOrder("create", "delete");
+    assertThat(asked)
+        .filteredOn(r -> !r.token().equals(KUBELET))
+        .allSatisfy(r -> assertThat(r.token()).startsWith("issued-"))
+        .noneMatch(r -> r.body().contains("eviction"));
+  }
+
+  @Test
   void theStatusOfTheNodeIsWrittenAsTheAgent() throws Exception {
     putPod("identity-a", NODE, "nodeward");
 
