@@ -293,7 +293,18 @@ final class NodeIdentity implements Interceptor {
   }
 
   private AsKubelet read(Instant now) throws IOException {
-    io.fabric8.kubernetes.client.Config config = kubelet.read();
+    try {
+      return voice(kubelet.read(), now);
+    } catch (GeneralSecurityException | RuntimeException e) {
+      // Neither its text nor its cause: both may show what they stumbled over.
+      throw new IOException(
+          "the kubelet's certificate or key cannot be used (kubeconfig %s): %s"
+              .formatted(kubelet, e.getClass().getSimpleName()));
+    }
+  }
+
+  private static AsKubelet voice(io.fabric8.kubernetes.client.Config config, Instant now)
+      throws IOException, GeneralSecurityException {
     try (var _ = EmptyTrust.of(config)) {
       var trust = (X509TrustManager) SSLUtils.trustManagers(config)[0];
       return new AsKubelet(
@@ -302,8 +313,6 @@ final class NodeIdentity implements Interceptor {
           config.getAutoOAuthToken() == null ? "" : config.getAutoOAuthToken(),
           config.getMasterUrl().replaceAll("/+$", ""),
           now);
-    } catch (GeneralSecurityException e) {
-      throw new IOException("cannot use the certificate of kubelet's kubeconfig " + kubelet, e);
     }
   }
 

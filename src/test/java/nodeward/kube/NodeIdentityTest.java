@@ -379,6 +379,22 @@ class NodeIdentityTest {
   }
 
   @Test
+  void aCertificateThatIsNoneIsAnErrorWithoutItsText() throws Exception {
+    for (String user :
+        List.of(
+            "client-certificate-data: SECRET!",
+            "{client-certificate-data: U0VDUkVU, client-key-data: U0VDUkVU}")) {
+      writeKubeconfig(user);
+      assertThatThrownBy(node::read)
+          .as(user)
+          .isInstanceOf(IOException.class)
+          .hasMessageContaining("the kubelet's certificate or key cannot be used")
+          .hasMessageNotContaining("SECRET")
+          .hasMessageNotContaining("U0VDUkVU");
+    }
+  }
+
+  @Test
   void aKubeconfigThatIsMissingOrNoneIsToldWithoutItsText() throws Exception {
     Files.delete(kubeconfig);
     assertThatThrownBy(node::read)
