@@ -1,6 +1,5 @@
 package nodeward.kube;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.fabric8.kubernetes.api.model.Namespace;
 import io.fabric8.kubernetes.api.model.NamespaceList;
 import io.fabric8.kubernetes.api.model.Node;
@@ -242,7 +241,7 @@ public final class KubeClient implements Component {
    * jar.
    */
   private static KubernetesSerialization serialization() {
-    var serialization = new KubernetesSerialization(new ObjectMapper(), false);
+    var serialization = new KubernetesSerialization(ApiFields.mapper(), false);
     Stream.of(
             Namespace.class,
             NamespaceList.class,
