@@ -49,6 +49,13 @@ run: packaged ## run the agent on a simulated node: SCENARIO=tour boot spot asg-
 dist: packaged ## pack the agent with its runtime as target/dist/nodeward-VERSION-linux-ARCH.tar.gz, trained on the simulated node: AOT=yes no
 	@JAVA25="$(JAVA25)" packaging/dist "$(VERSION)" "$(AOT)"
 
+# Where the files are published; the default is an example.
+URL ?= https://example.com/nodeward
+.PHONY: ignition
+ignition: packaged ## render Butane, Ignition, cloud-config and EKS user data into target/ignition: URL= VERSION= SHA512= ARCH= KUBELET_KUBECONFIG=
+	@$(BENCH_RUN) nodeward.ignition.Rendering . target/ignition "VERSION=$(VERSION)" "URL=$(URL)" "SHA512=$(SHA512)" "ARCH=$(ARCH)" \
+		"KUBELET_KUBECONFIG=$(KUBELET_KUBECONFIG)"
+
 .PHONY: bench
 bench: dist ## measure the agent beside its targets and, where Go is found, its peers: AREA=footprint gate credentials proxy drain termination health
 	@peers=; bin=; if command -v go >/dev/null; then peers=$$(src/test/cluster/peers/build) && bin=$$(src/test/cluster/build | tail -n 1); \

@@ -114,8 +114,7 @@ public final class Rendering {
       files.put("nodeward-coreos.yaml", userData(config(KUBEADM), gate()).coreos());
     }
     var sums = new StringBuilder();
-    files.forEach(
-        (name, text) -> sums.append(sha512(text)).append("  ").append(name).append('\n'));
+    files.forEach((name, text) -> sums.append(sha512(text)).append("  ").append(name).append('\n'));
     files.put("SHA512SUMS", sums.toString());
     return files;
   }
@@ -140,12 +139,21 @@ public final class Rendering {
         Sources.text(base.resolve("ignition/setup"))
             .replace("@VERSION@", release.version())
             .replace("@URL@", release.tarballUrl())
-            .replace("@SHA512@", release.sha512());
+            .replace("@SHA512@", release.sha512())
+            .replace("@UNITS@", String.join(" ", started()));
     return new UserData(
         sources,
         List.of(files),
         new TextFile("/opt/nodeward/install/setup", "0755", text),
         new Unit(SETUP_UNIT, Sources.text(base.resolve("ignition").resolve(SETUP_UNIT))));
+  }
+
+  /** What the script starts; it does itself what the install unit does. */
+  private List<String> started() {
+    return sources.units().stream()
+        .filter(unit -> unit.enabled() && !unit.name().equals("nodeward-install.service"))
+        .map(Unit::name)
+        .toList();
   }
 
   private static String sha512(String text) {

@@ -12,7 +12,8 @@ final class Yaml {
   void block(int indent, String key, String text) {
     line(indent, "%s: |", key);
     text.lines()
-        .forEach(line -> out.repeat(' ', line.isEmpty() ? 0 : indent + 2).append(line).append('\n'));
+        .forEach(
+            line -> out.repeat(' ', line.isEmpty() ? 0 : indent + 2).append(line).append('\n'));
   }
 
   @Override
