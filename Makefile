@@ -52,9 +52,8 @@ dist: packaged ## pack the agent with its runtime as target/dist/nodeward-VERSIO
 # Where the files are published; the default is an example.
 URL ?= https://example.com/nodeward
 .PHONY: ignition
-ignition: packaged ## render Butane, Ignition, cloud-config and EKS user data into target/ignition: URL= VERSION= SHA512= ARCH= KUBELET_KUBECONFIG=
-	@$(BENCH_RUN) nodeward.ignition.Rendering . target/ignition "VERSION=$(VERSION)" "URL=$(URL)" "SHA512=$(SHA512)" "ARCH=$(ARCH)" \
-		"KUBELET_KUBECONFIG=$(KUBELET_KUBECONFIG)"
+ignition: packaged ## render Butane, Ignition, cloud-config and EKS user data into target/ignition: URL= VERSION= SHA512= ARCH=
+	@$(BENCH_RUN) nodeward.ignition.Rendering . target/ignition "VERSION=$(VERSION)" "URL=$(URL)" "SHA512=$(SHA512)" "ARCH=$(ARCH)"
 
 .PHONY: bench
 bench: dist ## measure the agent beside its targets and, where Go is found, its peers: AREA=footprint gate credentials proxy drain termination health

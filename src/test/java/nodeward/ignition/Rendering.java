@@ -23,22 +23,18 @@ public final class Rendering {
   private static final String USAGE =
       """
       usage: make ignition [VERSION=1.2.3] [URL=https://host/path | s3://bucket/path] [SHA512=HEX] \
-      [ARCH=amd64 | arm64] [KUBELET_KUBECONFIG=/path]
+      [ARCH=amd64 | arm64]
       """;
-  private static final String KUBEADM = "/etc/kubernetes/kubelet.conf";
-  private static final String EKS = "/var/lib/kubelet/kubeconfig";
   private static final String SETUP_UNIT = "nodeward-setup.service";
 
   private final Path base;
   private final Release release;
   private final Sources sources;
-  private final String kubeconfig;
 
-  private Rendering(Path base, Release release, String kubeconfig) throws IOException {
+  private Rendering(Path base, Release release) throws IOException {
     this.base = base;
     this.release = release;
     this.sources = Sources.read(base.resolve("systemd"));
-    this.kubeconfig = kubeconfig;
   }
 
   /** Arguments: the repository, the directory to write, then NAME=VALUE; an empty one is none. */
@@ -65,20 +61,14 @@ public final class Rendering {
     String arch = given.getOrDefault("ARCH", "amd64");
     String sha512 = given.containsKey("SHA512") ? given.get("SHA512") : built(base, version, arch);
     var release = new Release(version, given.getOrDefault("URL", ""), sha512, arch);
-    String kubeconfig = given.getOrDefault("KUBELET_KUBECONFIG", "");
-    if (!kubeconfig.matches("(/[0-9A-Za-z._/-]+)?")) {
-      throw new IllegalArgumentException(
-          "KUBELET_KUBECONFIG=%s is not an absolute path".formatted(kubeconfig));
-    }
-    return new Rendering(base, release, kubeconfig).all();
+    return new Rendering(base, release).all();
   }
 
   private static Map<String, String> given(List<String> arguments) {
     var given = new HashMap<String, String>();
     for (String argument : arguments) {
       String[] pair = argument.split("=", 2);
-      if (pair.length != 2
-          || !List.of("VERSION", "URL", "SHA512", "ARCH", "KUBELET_KUBECONFIG").contains(pair[0])) {
+      if (pair.length != 2 || !List.of("VERSION", "URL", "SHA512", "ARCH").contains(pair[0])) {
         throw new IllegalArgumentException("unknown argument " + argument);
       }
       if (!pair[1].isEmpty()) {
@@ -101,17 +91,17 @@ public final class Rendering {
 
   private SequencedMap<String, String> all() throws IOException {
     var files = new TreeMap<String, String>();
-    var ignition = new Ignition(release, sources, List.of(config(KUBEADM)));
+    var ignition = new Ignition(release, sources, List.of(config()));
     for (var variant : Map.of("flatcar", "1.0.0", "fcos", "1.4.0").entrySet()) {
       files.put(
           "nodeward-" + variant.getKey() + ".bu",
           ignition.butane(variant.getKey(), variant.getValue()));
       files.put("nodeward-" + variant.getKey() + ".ign", ignition.json());
     }
-    files.put("nodeward-cloud-init.yaml", userData(config(KUBEADM), gate()).cloudInit());
-    files.put("nodeward-eks.mime", userData(config(EKS)).nodeadm());
+    files.put("nodeward-cloud-init.yaml", userData(config(), gate()).cloudInit());
+    files.put("nodeward-eks.mime", userData(config()).nodeadm());
     if (!release.onS3()) { // CoreOS has no aws command
-      files.put("nodeward-coreos.yaml", userData(config(KUBEADM), gate()).coreos());
+      files.put("nodeward-coreos.yaml", userData(config(), gate()).coreos());
     }
     var sums = new StringBuilder();
     files.forEach((name, text) -> sums.append(sha512(text)).append("  ").append(name).append('\n'));
@@ -119,12 +109,9 @@ public final class Rendering {
     return files;
   }
 
-  private TextFile config(String usual) throws IOException {
-    String text = Sources.text(base.resolve("ignition/config.yaml"));
+  private TextFile config() throws IOException {
     return new TextFile(
-        "/etc/nodeward/config.yaml",
-        "0600",
-        text.replace("@KUBECONFIG@", kubeconfig.isEmpty() ? usual : kubeconfig));
+        "/etc/nodeward/config.yaml", "0600", Sources.text(base.resolve("ignition/config.yaml")));
   }
 
   private TextFile gate() {

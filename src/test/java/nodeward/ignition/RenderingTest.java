@@ -93,39 +93,34 @@ class RenderingTest {
   void filesOfTheHostAreThereWithTheirContents() throws IOException {
     assertThat(content(file("/etc/kubernetes/kubelet.conf.d/50-nodeward.conf")))
         .isEqualTo(Files.readString(BASE.resolve("systemd/kubelet-gate.yaml")));
-    assertThat(content(file("/etc/tmpfiles.d/nodeward.conf")))
-        .isEqualTo(Files.readString(BASE.resolve("systemd/tmpfiles.d/nodeward.conf")));
+    for (String name :
+        List.of("tmpfiles.d/nodeward.conf", "systemd/logind.conf.d/99-nodeward.conf")) {
+      assertThat(content(file("/etc/" + name)))
+          .isEqualTo(
+              Files.readString(BASE.resolve("systemd").resolve(name.replace("systemd/", ""))));
+    }
     assertThat(file("/etc/nodeward/config.yaml").get("mode").asInt()).isEqualTo(0600);
   }
 
-  @ParameterizedTest
-  @CsvSource({
-    "nodeward-flatcar.ign, /etc/kubernetes/kubelet.conf",
-    "nodeward-fcos.ign, /etc/kubernetes/kubelet.conf",
-    "nodeward-cloud-init.yaml, /etc/kubernetes/kubelet.conf",
-    "nodeward-coreos.yaml, /etc/kubernetes/kubelet.conf",
-    "nodeward-eks.mime, /var/lib/kubelet/kubeconfig",
-  })
-  void theConfigurationIsOneThatTheAgentTakes(String form, String kubeconfig) throws Exception {
-    Path file = dir.resolve("config.yaml");
-    String text =
-        form.endsWith(".ign")
-            ? content(file("/etc/nodeward/config.yaml"))
-            : written(cloudConfig(form), "/etc/nodeward/config.yaml").get("content").asText();
-    Files.writeString(file, text);
+  @Test
+  void theConfigurationIsOneThatTheAgentTakes() throws Exception {
+    Path file = BASE.resolve("ignition/config.yaml");
+    String text = Files.readString(file);
 
     Config config = ConfigReader.read(Optional.of(file), Map.of(), Map.of());
 
-    assertThat(config.kubernetes().kubeconfig()).isEqualTo(kubeconfig);
     assertThat(config.metadata().interceptInterfaces()).containsExactly("auto");
-  }
-
-  @Test
-  void anotherKubeconfigMayBeGiven() throws IOException {
-    assertThat(rendered("KUBELET_KUBECONFIG=/etc/kubernetes/kubeconfig").values())
-        .filteredOn(text -> text.contains("kubernetes:\n"))
-        .isNotEmpty()
-        .allSatisfy(text -> assertThat(text).contains("kubeconfig: /etc/kubernetes/kubeconfig\n"));
+    assertThat(content(file("/etc/nodeward/config.yaml"))).isEqualTo(text);
+    for (String form : List.of("cloud-init.yaml", "coreos.yaml", "eks.mime")) {
+      assertThat(written(cloudConfig("nodeward-" + form), "/etc/nodeward/config.yaml"))
+          .isEqualTo(
+              new ObjectMapper()
+                  .createObjectNode()
+                  .put("path", "/etc/nodeward/config.yaml")
+                  .put("permissions", "0600")
+                  .put("owner", "root:root")
+                  .put("content", text));
+    }
   }
 
   @Test
@@ -222,7 +217,6 @@ class RenderingTest {
           VERSION=                  | VERSION= is not like 1.2.3
           ARCH=x86                  | ARCH=x86 is neither amd64 nor arm64
           SHA512=abc                | SHA512=abc is not 128 hexadecimal digits
-          KUBELET_KUBECONFIG=a b    | KUBELET_KUBECONFIG=a b is not an absolute path
           VERSOIN=1                 | unknown argument VERSOIN=1
           """)
   void whatCannotBeIsSaid(String argument, String message) {
