@@ -131,8 +131,8 @@ public final class Machine implements AutoCloseable {
       throw new IllegalStateException(name + " is up");
     }
     Cgroup.deleteAbandoned();
-    var command = new ArrayList<>(List.of("unshare", "-m", "--propagation", "private", "--"));
-    command.addAll(List.of(program("boot"), tree().toString(), disk.toString(), name));
+    var command =
+        new ArrayList<>(List.of(program("boot"), tree().toString(), disk.toString(), name));
     command.addAll(options);
     nspawn = Daemon.start("console", disk, command);
     nspawn.awaitReady(BOOT_LIMIT, () -> init().isPresent());
@@ -302,11 +302,11 @@ public final class Machine implements AutoCloseable {
     return disk.resolve("console.log");
   }
 
-  /** The child of systemd-nspawn that has become systemd. */
+  /** The process that has become systemd. */
   private Optional<Long> init() {
     return nspawn
         .handle()
-        .children()
+        .descendants()
         .map(ProcessHandle::pid)
         .filter(pid -> numberThere(pid) == 1 && "systemd".equals(statusOf(pid, "Name")))
         .findFirst();
