@@ -80,9 +80,10 @@ fuzz: packaged ## look for bytes that get what they should not or break a reader
 
 # One class waits for five minutes; it asks to run beside the others, which run one after the other.
 .PHONY: e2e
-e2e: e2e-tools build ## end-to-end tests on a real control plane and a real node; needs root and Go
+e2e: e2e-tools dist ## end-to-end tests on a real control plane and a real node; needs root and Go
 	bin=$$(src/test/cluster/build | tail -n 1) && sdk=$$(src/test/sdk/build) && tree=$$(src/test/machine/build) && \
-	CLUSTER_BIN=$$bin SDK_CLIENTS=$$sdk MACHINE_TREE=$$tree mvn -B -ntp test -Dtest.groups=e2e -Dtest.excludedGroups=none \
+	ignition=$$(src/test/ignition/build) && \
+	CLUSTER_BIN=$$bin SDK_CLIENTS=$$sdk MACHINE_TREE=$$tree IGNITION_BIN=$$ignition mvn -B -ntp test -Dtest.groups=e2e -Dtest.excludedGroups=none \
 		-Djunit.jupiter.execution.parallel.enabled=true \
 		-Djunit.jupiter.execution.parallel.config.strategy=fixed -Djunit.jupiter.execution.parallel.config.fixed.parallelism=2
 
