@@ -36,6 +36,7 @@ public final class Cli {
     COMMANDS.put("uncordon", CordonCommand.Off::new);
     COMMANDS.put("conntrack", ConntrackCommand::new);
     COMMANDS.put("interception", InterceptionCommand::new);
+    COMMANDS.put("forget", ForgetCommand::new);
     COMMANDS.put("doctor", DoctorCommand::new);
     COMMANDS.put("simulate-notice", SimulateNoticeCommand::new);
     COMMANDS.put("check-config", CheckConfigCommand::new);

@@ -21,7 +21,7 @@ final class Marks {
   static final String TAINT = "nodeward.dev/terminating";
   static final String ANNOTATION = "nodeward.dev/drain";
   static final String EXCLUDE = "node.kubernetes.io/exclude-from-external-load-balancers";
-  private static final String OURS = "nodeward";
+  static final String OURS = "nodeward";
 
   private static final Logger log = LoggerFactory.getLogger(Marks.class);
 
