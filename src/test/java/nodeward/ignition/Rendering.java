@@ -55,7 +55,8 @@ public final class Rendering {
   }
 
   /** The files by their names. */
-  static SequencedMap<String, String> render(Path base, List<String> arguments) throws IOException {
+  public static SequencedMap<String, String> render(Path base, List<String> arguments)
+      throws IOException {
     Map<String, String> given = given(arguments);
     String version = given.getOrDefault("VERSION", "");
     String arch = given.getOrDefault("ARCH", "amd64");
