@@ -10,6 +10,7 @@ import nodeward.config.ConfigException;
 import nodeward.kube.KubeClient;
 import nodeward.kube.KubeNodes;
 import nodeward.kube.OwnNode;
+import nodeward.linux.ChildProcess;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -46,7 +47,7 @@ final class Target {
           spec.commandLine(), "cannot specify both a node name and a --selector option");
     }
     String own = System.getenv().getOrDefault("KUBECONFIG", "");
-    return settings.read(own.isEmpty() ? Map.of() : Map.of("kubernetes.kubeconfig", own));
+    return settings.read(own.isEmpty() ? Map.of() : Settings.kubeconfig(own));
   }
 
   /**
@@ -82,7 +83,12 @@ final class Target {
 
   KubeClient connect(Config config) {
     return new KubeClient(
-        config.kubernetes(), Cli.version(), System.getenv(), new CollectorRegistry());
+        config.kubernetes(),
+        config.node().name(),
+        new ChildProcess()::run,
+        Cli.version(),
+        System.getenv(),
+        new CollectorRegistry());
   }
 
   /** The Node without a watch: each look at it is a request. */

@@ -69,7 +69,7 @@ public final class KubePermissions implements Permissions {
           : new Check(
               right.toString(),
               Verdict.MISSING,
-              "grant \"%s\" to the agent in its ClusterRole, see daemonset/rbac.yaml"
+              "grant \"%s\" to the agent in its ClusterRole, see daemonset/rights/rbac.yaml"
                   .formatted(right));
     } catch (IOException e) {
       return new Check(right.toString(), Verdict.UNKNOWN, String.valueOf(e.getMessage()));

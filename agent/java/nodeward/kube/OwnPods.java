@@ -51,6 +51,8 @@ public final class OwnPods implements Pods, Component {
             },
             io.fabric8.kubernetes.api.model.Pod::new,
             Domain::pod);
+    // First of all that hear of it: what they ask for then may need the identity of a new pod.
+    watch.onChange(() -> kube.saw(watch::current));
   }
 
   @Override

@@ -51,8 +51,8 @@ class KubeTokenReviewsTest {
         """
             .formatted(api.getPort()));
     kube =
-        new KubeClient(
-            new Config.Kubernetes(
+        Scene.client(
+            Scene.config(
                 kubeconfig.toString(), Duration.ofSeconds(10), Duration.ofSeconds(10)),
             "1.2.3",
             Map.of(),
