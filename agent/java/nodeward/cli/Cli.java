@@ -48,6 +48,9 @@ public final class Cli {
 
   /** Runs one command and returns its exit code. */
   public static int run(String... args) {
+    if (args.length > 0 && args[0].equals(Rehearsal.COMMAND)) {
+      return Rehearsal.run(args);
+    }
     return commandLine(args).execute(args);
   }
 

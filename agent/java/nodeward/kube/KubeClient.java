@@ -318,7 +318,7 @@ public final class KubeClient implements Component {
    * jar.
    */
   private static KubernetesSerialization serialization() {
-    var serialization = new KubernetesSerialization(ApiFields.mapper(), false);
+    var serialization = new KubernetesSerialization(ApiReaders.mapper(), false);
     Stream.of(
             Namespace.class,
             NamespaceList.class,

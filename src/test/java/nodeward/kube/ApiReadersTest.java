@@ -11,9 +11,9 @@ import java.io.IOException;
 import org.junit.jupiter.api.Test;
 
 /** What is read of the API's objects is all that the agent looks at. */
-class ApiFieldsTest {
+class ApiReadersTest {
   private static final ObjectMapper EVERYTHING = new ObjectMapper();
-  private static final ObjectMapper NEEDED = ApiFields.mapper();
+  private static final ObjectMapper NEEDED = ApiReaders.mapper();
 
   @Test
   void aPodIsTheSamePodWithoutTheFieldsThatNobodyReads() throws IOException {
