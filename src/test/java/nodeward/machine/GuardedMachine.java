@@ -43,6 +43,8 @@ final class GuardedMachine implements AutoCloseable {
       Executors.newSingleThreadScheduledExecutor(
           Thread.ofPlatform().daemon().name("pods-end").factory());
   private final Map<String, Duration> stops = new ConcurrentHashMap<>();
+  // Written by the API server's thread, read by the test's.
+  private volatile Instant lastPodGone = Instant.MIN;
 
   GuardedMachine(Path directory) throws IOException {
     api = FakeApiServer.startForOthers();
@@ -129,6 +131,9 @@ final class GuardedMachine implements AutoCloseable {
 
   private void endTerminating(Change change) {
     JsonNode metadata = change.object().path("metadata");
+    if (change.resource().equals("pods") && change.type().equals("DELETED")) {
+      lastPodGone = Instant.now();
+    }
     if (change.resource().equals("pods")
         && change.type().equals("MODIFIED")
         && metadata.has("deletionTimestamp")) {
@@ -136,6 +141,45 @@ final class GuardedMachine implements AutoCloseable {
       long wait = stops.getOrDefault(name, Duration.ZERO).toMillis();
       clock.schedule(() -> api.delete("pods", "default", name), wait, TimeUnit.MILLISECONDS);
     }
+  }
+
+  Instant lastPodGone() {
+    return lastPodGone;
+  }
+
+  /** A container as runc makes it for the kubelet: a scope in a slice, both of a transient unit. */
+  void scope(String unit, String process) throws IOException {
+    for (String slice : List.of("kubepods.slice", "kubepods-burstable.slice")) {
+      machine.run(
+          ("busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1"
+                  + " org.freedesktop.systemd1.Manager StartTransientUnit ssa(sv)a(sa(sv))"
+                  + " %s replace 1 DefaultDependencies b false 0")
+              .formatted(slice)
+              .split(" "));
+    }
+    machine.start(
+        ("systemd-run --quiet --scope --unit=%s --slice=kubepods-burstable.slice"
+                + " -p DefaultDependencies=no systemd-cat -t %s /opt/stub/stub %2$s")
+            .formatted(unit, process)
+            .split(" "));
+    machine.await("runs: " + process, () -> !lines(process + ": started").isEmpty());
+  }
+
+  /** The kubelet with its graceful shutdown: it holds a delay lock until its pods have ended. */
+  void gracefulKubelet() throws IOException {
+    machine.unit(
+        "kubelet-lock.service",
+        """
+        [Unit]
+        After=dbus.service systemd-logind.service nodeward.service
+        [Service]
+        ExecStart=systemd-inhibit --what=shutdown --who=kubelet --mode=delay \\
+          sh -c 'until busctl get-property org.freedesktop.login1 /org/freedesktop/login1 \\
+          org.freedesktop.login1.Manager PreparingForShutdown | grep -q true; do sleep 0.1; done; sleep 2'
+        [Install]
+        WantedBy=multi-user.target
+        """);
+    machine.enable("kubelet-lock.service");
   }
 
   /** Boots, and returns when all is started and the agent is ready. */
@@ -151,6 +195,15 @@ final class GuardedMachine implements AutoCloseable {
   void awaitActive(String unit) throws IOException {
     machine.await(
         unit + " is active", LIMIT, () -> machine.property(unit, "ActiveState").equals("active"));
+  }
+
+  int restarts(String unit) throws IOException {
+    return Integer.parseInt(machine.property(unit, "NRestarts"));
+  }
+
+  /** Our own rules as they are in the kernel, without their counters. */
+  String rules() throws IOException {
+    return machine.run("sh", "-c", "iptables-save | grep NODEWARD");
   }
 
   List<Request> evictions() {
