@@ -39,6 +39,14 @@ public final class MachineAgent {
       machine.copy(systemd.resolve(unit), UNITS.resolve(unit).toString());
       machine.enable(unit);
     }
+    // The kernel has one boot id for all machines; what systemd-nspawn lays over it does not reach
+    // the
+    // sandbox's own /proc.
+    for (String unit : List.of("nodeward.service", "nodeward-drain.service")) {
+      machine.unit(
+          unit + ".d/boot-id.conf",
+          "[Service]\nBindReadOnlyPaths=/proc/sys/kernel/random/boot_id\n");
+    }
     for (String runtime : List.of("cri-containerd", "crio", "docker")) {
       String dropIns = runtime + "-.scope.d";
       machine.copy(systemd.resolve(dropIns), UNITS.resolve(dropIns).toString());

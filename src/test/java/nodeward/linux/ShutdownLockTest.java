@@ -89,6 +89,20 @@ final class ShutdownLockTest implements ShutdownLock.Shutdowns {
   }
 
   @Test
+  void aKubeletThatTakesItsLockLaterIsFollowedAtOnce() throws Exception {
+    lock.start();
+    until(() -> lock.status().get("lock").toString().startsWith("not needed"));
+    long before = bus.calls.stream().filter(c -> c.startsWith("ListInhibitors")).count();
+
+    bus.take(FakeBus.KUBELET);
+
+    until(bus::isHeld);
+    // By logind's word, not by looking every half minute or more often.
+    assertThat(bus.calls.stream().filter(c -> c.startsWith("ListInhibitors")).count())
+        .isEqualTo(before + 1);
+  }
+
+  @Test
   void aLimitThatIsTooSmallIsRaisedAsTheKubeletDoes() throws Exception {
     bus.locks.add(FakeBus.KUBELET);
     lock.start();

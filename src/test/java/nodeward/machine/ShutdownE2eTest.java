@@ -207,6 +207,8 @@ final class ShutdownE2eTest {
     assertThat(node.machine.awaitEnd(LIMIT)).isEqualTo(Machine.POWERED_OFF);
 
     Instant unitsStop = node.said("Stopping nodeward-drain.service");
+    assertThat(node.said("shutdown: lock held"))
+        .isBefore(node.said("Started kubelet-lock.service").plusSeconds(10));
     evictedBefore(unitsStop);
     assertThat(lastPodGone()).isBefore(unitsStop);
     assertThat(node.lines("shutdown: the node is drained, letting go")).hasSize(1);
