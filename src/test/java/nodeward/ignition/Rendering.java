@@ -136,7 +136,7 @@ public final class Rendering {
         new Unit(SETUP_UNIT, Sources.text(base.resolve("ignition").resolve(SETUP_UNIT))));
   }
 
-  /** What the script starts; it does itself what the install unit does. */
+  /** What the script starts; the install unit's work it does itself. */
   private List<String> started() {
     return sources.units().stream()
         .filter(unit -> unit.enabled() && !unit.name().equals("nodeward-install.service"))
