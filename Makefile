@@ -80,6 +80,7 @@ test: tools ## unit and component tests
 .PHONY: e2e-tools
 e2e-tools:
 	@[ "$$(id -u)" = 0 ] || { echo "make e2e: root is needed: a test node has namespaces, mounts and iptables of its own" >&2; exit 1; }
+	@command -v mksquashfs >/dev/null || { echo "make e2e: mksquashfs is missing: install the package squashfs-tools" >&2; exit 1; }
 	@command -v go >/dev/null || { echo "make e2e: Go is missing: install the package golang-go, or from go.dev" >&2; exit 1; }
 
 FUZZ_SECONDS ?= 120
@@ -92,7 +93,7 @@ fuzz: packaged ## look for bytes that get what they should not or break a reader
 
 # One class waits for five minutes; it asks to run beside the others, which run one after the other.
 .PHONY: e2e
-e2e: e2e-tools dist ## end-to-end tests on a real control plane and a real node; needs root and Go
+e2e: e2e-tools build dist ## end-to-end tests on a real control plane and a real node; needs root and Go
 	bin=$$(src/test/cluster/build | tail -n 1) && sdk=$$(src/test/sdk/build) && tree=$$(src/test/machine/build) && \
 	ignition=$$(src/test/ignition/build) && \
 	CLUSTER_BIN=$$bin SDK_CLIENTS=$$sdk MACHINE_TREE=$$tree IGNITION_BIN=$$ignition mvn -B -ntp test -Dtest.groups=e2e -Dtest.excludedGroups=none \
