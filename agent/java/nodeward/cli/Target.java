@@ -46,6 +46,7 @@ final class Target {
       throw new ParameterException(
           spec.commandLine(), "cannot specify both a node name and a --selector option");
     }
+    KubeClient.prepare();
     String own = System.getenv().getOrDefault("KUBECONFIG", "");
     return settings.read(own.isEmpty() ? Map.of() : Settings.kubeconfig(own));
   }
@@ -81,14 +82,23 @@ final class Target {
     }
   }
 
-  KubeClient connect(Config config) {
-    return new KubeClient(
-        config.kubernetes(),
-        config.node().name(),
-        new ChildProcess()::run,
-        Cli.version(),
-        System.getenv(),
-        new CollectorRegistry());
+  /** Fails at once when there are no credentials: to try again would not help a command. */
+  KubeClient connect(Config config) throws IOException {
+    var kube =
+        new KubeClient(
+            config.kubernetes(),
+            config.node().name(),
+            new ChildProcess()::run,
+            Cli.version(),
+            System.getenv(),
+            new CollectorRegistry());
+    try {
+      kube.check();
+      return kube;
+    } catch (IOException e) {
+      kube.close();
+      throw e;
+    }
   }
 
   /** The Node without a watch: each look at it is a request. */

@@ -45,7 +45,6 @@ class PackageE2eTest {
             top + "lib/nodeward.jar",
             top + "lib/nodeward.aot",
             top + "systemd/nodeward.service",
-            top + "daemonset/rbac.yaml",
             top + "sbom.cdx.json",
             top + "VERSION");
     assertThat(Files.size(tarball)).isLessThanOrEqualTo(MOST_BYTES);
