@@ -119,7 +119,8 @@ public final class Agent implements StatusSource, AutoCloseable {
     var registry = metrics.registry();
     String name = config.node().name();
 
-    var kube = new KubeClient(
+    var kube =
+        new KubeClient(
             config.kubernetes(), name, new ChildProcess()::run, version, environment, registry);
     var node = new OwnNode(kube, name, time);
     var pods = new OwnPods(kube, name);

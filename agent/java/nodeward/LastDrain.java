@@ -54,7 +54,8 @@ public final class LastDrain {
     Time time = Time.SYSTEM;
     var registry = new CollectorRegistry();
     String name = config.node().name();
-    var kube = new KubeClient(
+    var kube =
+        new KubeClient(
             config.kubernetes(), name, new ChildProcess()::run, version, environment, registry);
     var node = new OwnNode(kube, name, time);
     var pods = new OwnPods(kube, name);

@@ -110,8 +110,8 @@ final class KubeletCredential {
     }
   }
 
-  private static void merge(
-      Config config, io.fabric8.kubernetes.api.model.Config parsed, Path file) throws IOException {
+  private static void merge(Config config, io.fabric8.kubernetes.api.model.Config parsed, Path file)
+      throws IOException {
     KubeConfigUtils.merge(config, null, parsed);
     if (config.getCurrentContext() == null) {
       throw new IOException(

@@ -103,7 +103,8 @@ final class NodeIdentity implements Interceptor {
   // All below is guarded by lock.
   private Optional<AsKubelet> asKubelet = Optional.empty();
   private Instant nextTry = Instant.MIN;
-  // Written under the lock: what of live was known at the last try: only news of it is worth another one.
+  // Written under the lock: what of live was known at the last try: only news of it is worth
+  // another one.
   private volatile Set<String> considered = Set.of();
 
   /**
@@ -288,7 +289,7 @@ final class NodeIdentity implements Interceptor {
 
   private AsKubelet read(Instant now) throws IOException {
     io.fabric8.kubernetes.client.Config config = kubelet.read();
-    try {
+    try (var _ = EmptyTrust.of(config)) {
       var trust = (X509TrustManager) SSLUtils.trustManagers(config)[0];
       return new AsKubelet(
           SSLUtils.sslContext(config).getSocketFactory(),
@@ -403,8 +404,7 @@ final class NodeIdentity implements Interceptor {
     if (body != null) {
       request.post(RequestBody.create(body, JSON));
     }
-    OkHttpClient client =
-        asking.newBuilder().sslSocketFactory(as.sockets, as.trust).build();
+    OkHttpClient client = asking.newBuilder().sslSocketFactory(as.sockets, as.trust).build();
     Answer answer;
     try (Response response = client.newCall(request.build()).execute()) {
       answer = Answer.of(operation, response.code(), response.body().string(), null);

@@ -99,8 +99,7 @@ class ManifestsTest {
     // A DaemonSet's selector cannot be changed: another one would force users to delete theirs.
     assertThat(daemonSet("base/daemonset.yaml").getSpec().getSelector().getMatchLabels())
         .isEqualTo(
-            Map.of(
-                "app.kubernetes.io/name", "nodeward", "app.kubernetes.io/component", "agent"));
+            Map.of("app.kubernetes.io/name", "nodeward", "app.kubernetes.io/component", "agent"));
     assertThat(daemonSet("identity-only/identity.yaml").getSpec().getSelector().getMatchLabels())
         .isEqualTo(
             Map.of(
@@ -135,8 +134,7 @@ class ManifestsTest {
     Container container = pod.getContainers().getFirst();
 
     assertThat(set.getSpec().getUpdateStrategy().getType()).isEqualTo("RollingUpdate");
-    assertThat(
-            set.getSpec().getUpdateStrategy().getRollingUpdate().getMaxUnavailable().getStrVal())
+    assertThat(set.getSpec().getUpdateStrategy().getRollingUpdate().getMaxUnavailable().getStrVal())
         .isEqualTo("10%");
     assertThat(pod.getPriorityClassName()).isEqualTo("system-node-critical");
     assertThat(pod.getHostNetwork()).isTrue();

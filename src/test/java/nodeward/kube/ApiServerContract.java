@@ -20,7 +20,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import nodeward.component.Time;
-import nodeward.config.Config;
 import nodeward.metadata.Namespaces;
 import nodeward.node.Changed;
 import nodeward.node.Condition;
@@ -783,8 +782,8 @@ abstract class ApiServerContract {
         .asText();
   }
 
-  private Answer requestToken(
-      String namespace, String account, String pod, String uid, int seconds) throws IOException {
+  private Answer requestToken(String namespace, String account, String pod, String uid, int seconds)
+      throws IOException {
     return admin.send(
         "request a token",
         "POST",
@@ -866,8 +865,7 @@ abstract class ApiServerContract {
 
   private KubeClient client(String version) throws IOException {
     return Scene.client(
-        Scene.config(
-            kubeconfig().toString(), Duration.ofSeconds(10), Duration.ofSeconds(1)),
+        Scene.config(kubeconfig().toString(), Duration.ofSeconds(10), Duration.ofSeconds(1)),
         version,
         Map.of(),
         new CollectorRegistry());

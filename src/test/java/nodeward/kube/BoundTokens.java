@@ -65,7 +65,7 @@ final class BoundTokens {
     if (!pod.at("/spec/serviceAccountName").asText().equals(account)) {
       throw Refusal.badRequest(
           "cannot bind token for serviceaccount \"%s\" to pod running with different serviceaccount"
-              .formatted(account)
+                  .formatted(account)
               + " name.");
     }
     if (!bound.path("uid").asText(uid).equals(uid)) {
@@ -89,7 +89,9 @@ final class BoundTokens {
     answer
         .withObject("/status")
         .put("token", token)
-        .put("expirationTimestamp", end.truncatedTo(java.time.temporal.ChronoUnit.SECONDS).toString());
+        .put(
+            "expirationTimestamp",
+            end.truncatedTo(java.time.temporal.ChronoUnit.SECONDS).toString());
     return answer;
   }
 }

@@ -46,10 +46,10 @@ import okio.BufferedSink;
 
 /**
  * An API server in memory that speaks real HTTP and WebSocket on loopback: nodes, pods, namespaces,
- * events, service accounts and their tokens, leases, daemonsets, replicasets, disruption budgets, volumes and their attachments, with
- * the answers of kube-apiserver 1.34. {@link ApiServerContract} holds it to them. Its switches make
- * it what a client fears: slow, silent, forgetful, refusing, or gone and back on the same port.
- * Safe for use by several threads.
+ * events, service accounts and their tokens, leases, daemonsets, replicasets, disruption budgets,
+ * volumes and their attachments, with the answers of kube-apiserver 1.34. {@link ApiServerContract}
+ * holds it to them. Its switches make it what a client fears: slow, silent, forgetful, refusing, or
+ * gone and back on the same port. Safe for use by several threads.
  */
 public final class FakeApiServer implements AutoCloseable {
   /** A request as it came in; {@code path} without the query. */

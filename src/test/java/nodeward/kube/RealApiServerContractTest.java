@@ -12,7 +12,6 @@ import java.util.List;
 import java.util.Map;
 import nodeward.cluster.ControlPlane;
 import nodeward.component.Time;
-import nodeward.config.Config;
 import nodeward.metadata.Namespaces;
 import nodeward.metadata.TokenReviews;
 import nodeward.readiness.ClosedNodes;
@@ -47,8 +46,7 @@ class RealApiServerContractTest extends ApiServerContract {
         plane.kubeconfig(
             "system:serviceaccount:nodeward:nodeward",
             List.of("system:serviceaccounts", "system:authenticated"));
-    var config =
-        Scene.config(kubeconfig.toString(), Duration.ofSeconds(10), Duration.ofSeconds(1));
+    var config = Scene.config(kubeconfig.toString(), Duration.ofSeconds(10), Duration.ofSeconds(1));
     try (var kube = Scene.client(config, "rights", Map.of(), new CollectorRegistry())) {
       var closed = new KubeClosedNodes(kube, "one", Time.SYSTEM);
       var elsewhere = new KubeClosedNodes(kube, "one", "default", Time.SYSTEM);
