@@ -121,6 +121,20 @@ final class ShutdownE2eTest {
   }
 
   @Test
+  void s11AFrozenDaemonDoesNotKeepTheNodeFromBeingDrained() throws Exception {
+    node.machine.unit(
+        "nodeward.service.d/impatient.conf", "[Service]\nWatchdogSec=5\nTimeoutAbortSec=2\n");
+    pods();
+    node.boot();
+    node.machine.run("systemctl", "kill", "-s", "STOP", "nodeward.service");
+    node.machine.run("systemctl", "poweroff");
+    assertThat(node.machine.awaitEnd(LIMIT)).isEqualTo(Machine.POWERED_OFF);
+
+    evictedBefore(node.said("kubelet: SIGTERM"));
+    assertThat(lastPodGone()).isBefore(node.said("kubelet: SIGTERM"));
+  }
+
+  @Test
   void s7RescueIsAShutdownOfTheNode() throws Exception {
     // A password prompt on no terminal is not what this is about.
     node.machine.unit(
