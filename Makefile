@@ -61,6 +61,12 @@ sysext: dist ## a system extension of it for Flatcar in target/dist (package squ
 install: dist ## install it below DESTDIR=, with no need of systemd there
 	@packaging/agent-install --root "$(DESTDIR)" install "$(DIST)"
 
+# Where the files are published; the default is an example.
+URL ?= https://example.com/nodeward
+.PHONY: ignition
+ignition: packaged ## render Butane, Ignition, cloud-config and EKS user data into target/ignition: URL= VERSION= SHA512= ARCH=
+	@$(BENCH_RUN) nodeward.ignition.Rendering . target/ignition "VERSION=$(VERSION)" "URL=$(URL)" "SHA512=$(SHA512)" "ARCH=$(ARCH)"
+
 .PHONY: bench
 bench: dist ## measure the agent beside its targets and, where Go is found, its peers: AREA=footprint gate credentials proxy drain termination health
 	@peers=; bin=; if command -v go >/dev/null; then peers=$$(src/test/cluster/peers/build) && bin=$$(src/test/cluster/build | tail -n 1); \
@@ -89,7 +95,8 @@ fuzz: packaged ## look for bytes that get what they should not or break a reader
 .PHONY: e2e
 e2e: e2e-tools build dist ## end-to-end tests on a real control plane and a real node; needs root and Go
 	bin=$$(src/test/cluster/build | tail -n 1) && sdk=$$(src/test/sdk/build) && tree=$$(src/test/machine/build) && \
-	CLUSTER_BIN=$$bin SDK_CLIENTS=$$sdk MACHINE_TREE=$$tree mvn -B -ntp test -Dtest.groups=e2e -Dtest.excludedGroups=none \
+	ignition=$$(src/test/ignition/build) && \
+	CLUSTER_BIN=$$bin SDK_CLIENTS=$$sdk MACHINE_TREE=$$tree IGNITION_BIN=$$ignition mvn -B -ntp test -Dtest.groups=e2e -Dtest.excludedGroups=none \
 		-Djunit.jupiter.execution.parallel.enabled=true \
 		-Djunit.jupiter.execution.parallel.config.strategy=fixed -Djunit.jupiter.execution.parallel.config.fixed.parallelism=2
 
