@@ -202,7 +202,16 @@ class RuntimeWatchE2eTest {
         "",
         Optional.empty(),
         directory.resolve("no.bus"),
-        new Config.Remediation(false, false, Duration.ofMinutes(2), Duration.ofMinutes(5), 3, 0.9));
+        new Config.Remediation(
+            false,
+            false,
+            Duration.ofMinutes(2),
+            Duration.ofMinutes(5),
+            3,
+            0.9,
+            false,
+            Duration.ofMinutes(10),
+            false));
   }
 
   private Process containerd() throws Exception {
