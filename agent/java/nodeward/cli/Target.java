@@ -45,6 +45,7 @@ final class Target {
       throw new ParameterException(
           spec.commandLine(), "cannot specify both a node name and a --selector option");
     }
+    KubeClient.prepare();
     String own = System.getenv().getOrDefault("KUBECONFIG", "");
     return settings.read(own.isEmpty() ? Map.of() : Map.of("kubernetes.kubeconfig", own));
   }

@@ -289,7 +289,7 @@ public final class Drain {
    */
   private void look(boolean watching) {
     boolean first = !synced;
-    synced |= watching;
+    synced |= pods.listed();
     if (!synced) {
       return;
     }
