@@ -61,6 +61,11 @@ final class RemediationE2eTest {
     machine.boot();
     machine.awaitBooted();
     machine.run("groupadd", "--system", "docker");
+    // runc makes a cgroup in each controller of cgroup v1, which nspawn mounts for reading.
+    machine.run(
+        "sh",
+        "-ec",
+        "for at in $(findmnt -rno TARGET -t cgroup); do mount -o remount,bind,rw \"$at\"; done");
     machine.run("systemctl", "start", DOCKER);
     runContainer();
   }
@@ -193,6 +198,29 @@ final class RemediationE2eTest {
 
     signal("CONT", DOCKER);
     awaitHealthy();
+  }
+
+  @Test
+  void whileTheApiServerIsAwayNothingIsDone() throws Exception {
+    begin("remediation: {enabled: true, after: 1s, coolDown: 1h, minHealthyShare: 0}");
+    awaitHealthy();
+    ProcessHandle before = machine.mainProcess(DOCKER);
+    plane.killApiServer();
+
+    signal("STOP", DOCKER);
+
+    scene.agent.await(
+        "the turn is asked for in vain",
+        SOON,
+        () -> scene.agent.part("remediation").path("health").asText().contains("lease"));
+    awaitProbes("containerd", 5);
+    assertThat(machine.mainProcess(DOCKER)).isEqualTo(before);
+    assertThat(scene.agent.page("/metrics").body())
+        .doesNotContain("remediation_steps_total{runtime=\"docker\"");
+
+    plane.startApiServer();
+    scene.awaitEvent("RuntimeRemediated: docker works again after: restart docker.service");
+    assertThat(before.isAlive()).isFalse();
   }
 
   @Test
