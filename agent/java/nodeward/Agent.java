@@ -288,7 +288,7 @@ public final class Agent implements StatusSource, AutoCloseable {
     parts.add(new ControlServer(config.control().socket(), this, orders, pages));
     this.pulse =
         new Pulse(
-            parts, systemd.watchdog().map(w -> w.dividedBy(2)).orElse(PULSE), systemd::alive, time);
+            parts, systemd.watchdog().map(w -> w.dividedBy(2)).orElse(PULSE), this::beat, time);
     parts.add(pulse);
     metrics.watch(parts);
   }
@@ -296,6 +296,7 @@ public final class Agent implements StatusSource, AutoCloseable {
   /** Returns when every part serves; otherwise none of them runs any more. */
   public void start() throws IOException {
     lifecycle.start(parts);
+    systemd.status(standing());
     systemd.ready();
     log.info(
         "agent: ready version={} node={} pid={}",
@@ -360,6 +361,16 @@ public final class Agent implements StatusSource, AutoCloseable {
   @Override
   public boolean alive() {
     return pulse.alive();
+  }
+
+  private void beat() {
+    systemd.alive();
+    systemd.status(standing());
+  }
+
+  private String standing() {
+    List<String> troubles = troubles();
+    return troubles.isEmpty() ? "all is well" : String.join("; ", troubles);
   }
 
   /**

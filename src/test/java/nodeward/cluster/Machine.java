@@ -16,7 +16,8 @@ import java.util.stream.Stream;
  * A whole machine with systemd as PID 1, booted in a container from the tree that {@code
  * src/test/machine/build} makes, on a disk of its own that stays from one boot to the next. Before
  * the first boot it is furnished with files and units. It reaches this machine over one veth pair
- * and nothing beyond it. Not for use by several threads; {@link #close} leaves nothing behind.
+ * and nothing beyond it. Not for use by several threads; {@link #close} leaves nothing behind but
+ * the journal.
  */
 public final class Machine implements AutoCloseable {
   /** Exit codes of systemd-nspawn. */
@@ -131,8 +132,8 @@ public final class Machine implements AutoCloseable {
       throw new IllegalStateException(name + " is up");
     }
     Cgroup.deleteAbandoned();
-    var command = new ArrayList<>(List.of("unshare", "-m", "--propagation", "private", "--"));
-    command.addAll(List.of(program("boot"), tree().toString(), disk.toString(), name));
+    var command =
+        new ArrayList<>(List.of(program("boot"), tree().toString(), disk.toString(), name));
     command.addAll(options);
     nspawn = Daemon.start("console", disk, command);
     nspawn.awaitReady(BOOT_LIMIT, () -> init().isPresent());
@@ -193,6 +194,12 @@ public final class Machine implements AutoCloseable {
   /** Runs a command there to its end and returns what it prints; its failure is a failure. */
   public String run(String... command) throws IOException {
     return Command.run(command(command), "");
+  }
+
+  /** Starts a command there, which ends with the machine; nobody reads what it prints. */
+  public void start(String... command) throws IOException {
+    var builder = new ProcessBuilder(command(command)).redirectErrorStream(true);
+    Daemon.spawn(builder.redirectOutput(ProcessBuilder.Redirect.DISCARD));
   }
 
   /** The value of a property of a unit. */
@@ -279,6 +286,7 @@ public final class Machine implements AutoCloseable {
     boolean interrupted = Thread.interrupted();
     try {
       cutPower();
+      keepJournal();
       Command.run("rm", "-rf", "--one-file-system", disk.toString());
     } catch (IOException e) {
       throw new UncheckedIOException("machine " + name + " is not gone", e);
@@ -286,6 +294,16 @@ public final class Machine implements AutoCloseable {
       if (interrupted) {
         Thread.currentThread().interrupt();
       }
+    }
+  }
+
+  /** In {@code target/machines}, for whoever wants to know what happened. */
+  private void keepJournal() throws IOException {
+    if (nspawn != null) {
+      Path kept = Path.of(System.getProperty("nodeward.target"), "machines");
+      Files.createDirectories(kept);
+      Path journal = Files.createTempFile(kept, name + "-", ".log");
+      Files.write(journal, journal("-o", "short-precise"));
     }
   }
 
@@ -302,11 +320,11 @@ public final class Machine implements AutoCloseable {
     return disk.resolve("console.log");
   }
 
-  /** The child of systemd-nspawn that has become systemd. */
+  /** The process that has become systemd. */
   private Optional<Long> init() {
     return nspawn
         .handle()
-        .children()
+        .descendants()
         .map(ProcessHandle::pid)
         .filter(pid -> numberThere(pid) == 1 && "systemd".equals(statusOf(pid, "Name")))
         .findFirst();

@@ -79,6 +79,7 @@ public final class FakeApiServer implements AutoCloseable {
   private static final YAMLMapper YAML = new YAMLMapper();
   private static final JsonNodeFactory JSON = JsonNodeFactory.instance;
   private static final Duration BOOKMARKS = Duration.ofMinutes(1);
+  private static final InetAddress LOOPBACK = InetAddress.ofLiteral("127.0.0.1");
   private static final int FIRST_PORT = 10_000;
   private static final int PORTS = 10_000;
   private static final String BODY_END = "";
@@ -106,10 +107,12 @@ public final class FakeApiServer implements AutoCloseable {
   private SwitchableSockets sockets = new SwitchableSockets();
   private MockWebServer server = new MockWebServer();
   private boolean running;
+  private final InetAddress address;
   private final int port;
 
-  private FakeApiServer(Time time, int port) throws IOException {
+  private FakeApiServer(Time time, InetAddress address, int port) throws IOException {
     this.time = time;
+    this.address = address;
     this.store = new ObjectStore(time);
     store.subscribeAll(this::changed);
     this.port = port == 0 ? listenSomewhere() : listen(port);
@@ -122,7 +125,12 @@ public final class FakeApiServer implements AutoCloseable {
   }
 
   public static FakeApiServer start(int port) throws IOException {
-    return new FakeApiServer(Time.SYSTEM, port);
+    return new FakeApiServer(Time.SYSTEM, LOOPBACK, port);
+  }
+
+  /** On a free port of all addresses, for those who do not see this machine's loopback. */
+  public static FakeApiServer startForOthers() throws IOException {
+    return new FakeApiServer(Time.SYSTEM, InetAddress.ofLiteral("0.0.0.0"), 0);
   }
 
   public URI uri() {
@@ -131,12 +139,17 @@ public final class FakeApiServer implements AutoCloseable {
 
   /** A kubeconfig, complete in itself. */
   public String kubeconfig() {
+    return kubeconfig("127.0.0.1");
+  }
+
+  /** For those who reach this machine under another address. */
+  public String kubeconfig(String host) {
     return """
     apiVersion: v1
     kind: Config
     clusters:
     - name: fake
-      cluster: {server: "%s"}
+      cluster: {server: "http://%s:%d"}
     users:
     - name: nodeward
       user: {token: fake-token}
@@ -145,7 +158,7 @@ public final class FakeApiServer implements AutoCloseable {
       context: {cluster: fake, user: nodeward}
     current-context: fake
     """
-        .formatted(uri());
+        .formatted(host, port);
   }
 
   @Override
@@ -332,7 +345,7 @@ public final class FakeApiServer implements AutoCloseable {
             return FakeApiServer.this.dispatch(request);
           }
         });
-    server.start(InetAddress.ofLiteral("127.0.0.1"), onPort);
+    server.start(address, onPort);
     running = true;
     return server.getPort();
   }
