@@ -119,7 +119,7 @@ final class RemediationE2eTest {
 
   @Test
   void aFrozenDockerIsDumpedRestartedAndProvenAndThenLeftToCoolDown() throws Exception {
-    begin("remediation: {enabled: true, after: 2s, coolDown: 1h, minHealthyShare: 0}");
+    begin("remediation: {enabled: true, after: 2s, coolDown: 30s, minHealthyShare: 0}");
     awaitHealthy();
     ProcessHandle before = machine.mainProcess(DOCKER);
 
@@ -145,7 +145,6 @@ final class RemediationE2eTest {
     signal("STOP", DOCKER);
     awaitCondition("True", "DockerHung");
     awaitRemediation("docker", "cool-down until ");
-    awaitProbes("containerd", 5);
     assertThat(machine.mainProcess(DOCKER)).isEqualTo(restarted);
     assertThat(steps("docker", "restart", "done")).isEqualTo(1);
 
@@ -155,7 +154,7 @@ final class RemediationE2eTest {
 
   @Test
   void aFrozenContainerdIsRestartedAndItsContainersLive() throws Exception {
-    begin("remediation: {enabled: true, after: 2s, coolDown: 1h, minHealthyShare: 0}");
+    begin("remediation: {enabled: true, after: 2s, coolDown: 30s, minHealthyShare: 0}");
     awaitHealthy();
     ProcessHandle before = machine.mainProcess(CONTAINERD);
 
@@ -202,7 +201,7 @@ final class RemediationE2eTest {
 
   @Test
   void whileTheApiServerIsAwayNothingIsDone() throws Exception {
-    begin("remediation: {enabled: true, after: 1s, coolDown: 1h, minHealthyShare: 0}");
+    begin("remediation: {enabled: true, after: 1s, coolDown: 30s, minHealthyShare: 0}");
     awaitHealthy();
     ProcessHandle before = machine.mainProcess(DOCKER);
     plane.killApiServer();
@@ -336,13 +335,13 @@ final class RemediationE2eTest {
   // --- what a test does
 
   private void begin(String remediation) throws IOException {
-    begin(remediation, "dockerSocket: " + inside("/run/docker.sock") + ", slowAfter: 5s");
+    begin(remediation, "dockerSocket: " + inside("/run/docker.sock") + ", slowAfter: 4s");
   }
 
   private void begin(String remediation, String docker) throws IOException {
     String runtime =
         """
-        interval: 500ms, timeout: 5s, failures: 2, kubeletHealth: "", %s, dockerPidFile: %s,
+        interval: 500ms, timeout: 4s, failures: 2, kubeletHealth: "", %s, dockerPidFile: %s,
           containerdSocket: %s, systemBus: %s, %s\
         """
             .formatted(
@@ -358,7 +357,7 @@ final class RemediationE2eTest {
   private void beginWithoutSystemd(String more) throws IOException {
     String runtime =
         """
-        interval: 500ms, timeout: 5s, failures: 2, kubeletHealth: "", dockerPidFile: /nowhere,
+        interval: 500ms, timeout: 4s, failures: 2, kubeletHealth: "", dockerPidFile: /nowhere,
           containerdSocket: %s, systemBus: /nowhere,
           remediation: {enabled: true, after: 1s, coolDown: 1s, minHealthyShare: 0, %s}\
         """
@@ -404,11 +403,11 @@ final class RemediationE2eTest {
     return scene.read().path("no such condition");
   }
 
-  private void awaitRemediation(String runtime, String beginning) throws IOException {
+  private void awaitRemediation(String runtime, String text) throws IOException {
     scene.agent.await(
-        "remediation: " + beginning,
+        "remediation: " + text,
         SOON,
-        () -> scene.agent.part("remediation").path(runtime).asText().startsWith(beginning));
+        () -> scene.agent.part("remediation").path(runtime).asText().contains(text));
   }
 
   /** Lets so many more probes of the runtime end. */

@@ -12,7 +12,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.LockSupport;
 
-/** A socket that hands everything on to another one, each connection some time after it came. */
+/** A socket that hands everything on to another one, and back what that answers, but late. */
 final class SlowSocket implements AutoCloseable {
   private final ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
   private final Set<SocketChannel> open = ConcurrentHashMap.newKeySet();
@@ -39,12 +39,11 @@ final class SlowSocket implements AutoCloseable {
   }
 
   private void serve(SocketChannel client) {
-    LockSupport.parkNanos(delay.toNanos());
     try (client;
         var daemon = SocketChannel.open(UnixDomainSocketAddress.of(behind))) {
       open.add(daemon);
-      Thread back = Thread.ofVirtual().start(() -> pump(daemon, client));
-      pump(client, daemon);
+      Thread back = Thread.ofVirtual().start(() -> pump(daemon, client, delay));
+      pump(client, daemon, Duration.ZERO);
       back.join();
     } catch (IOException e) {
       // the daemon is gone, and with it the connection
@@ -53,11 +52,12 @@ final class SlowSocket implements AutoCloseable {
     }
   }
 
-  private static void pump(SocketChannel from, SocketChannel to) {
+  private static void pump(SocketChannel from, SocketChannel to, Duration delay) {
     var buffer = ByteBuffer.allocate(1 << 16);
     try {
       while (from.read(buffer) >= 0) {
         buffer.flip();
+        LockSupport.parkNanos(delay.toNanos());
         while (buffer.hasRemaining()) {
           to.write(buffer);
         }
