@@ -212,6 +212,11 @@ public final class Drain {
       Instant polite = pace().politeUntil(longestGrace());
       next = now.isBefore(polite) ? earlier(next, polite) : next;
     }
+    for (Work work : works.values()) {
+      if (work.stage == Stage.GOING) {
+        next = earlier(next, DrainPlan.skippedFrom(work.pod, options));
+      }
+    }
     Duration wait = Duration.between(now, next);
     if (inFlight() < AT_ONCE) {
       Map<Tier, Instant> starts = starts();

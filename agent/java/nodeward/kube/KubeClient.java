@@ -122,6 +122,11 @@ public final class KubeClient implements Component {
     last.ifPresent(KubernetesClient::close);
   }
 
+  /** Fails when there are no credentials; asks nothing of the API server. */
+  public void check() throws IOException {
+    client();
+  }
+
   /** The client; fails when there are no credentials to build it from. */
   KubernetesClient client() throws IOException {
     lock.lock();
