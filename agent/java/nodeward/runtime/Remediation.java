@@ -127,6 +127,8 @@ public final class Remediation implements Component {
   Duration pass(Instant now) throws IOException {
     if (!read) {
       remedies.putAll(file.read());
+      // Nobody looks any more at a runtime whose unit is not configured.
+      remedies.keySet().removeIf(runtime -> unitName(runtime).isEmpty());
       // An agent before may have had it.
       ownTurn = isTrouble();
       read = true;

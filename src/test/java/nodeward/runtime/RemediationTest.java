@@ -34,6 +34,7 @@ class RemediationTest {
   private Probed docker = new Probed.Hung("frozen");
   private boolean dryRun;
   private boolean drain;
+  private String dockerUnit = "docker.service";
   private boolean replace;
   private final FakeEvacuation evacuation = new FakeEvacuation();
   private final List<Instant> replacements = new ArrayList<>();
@@ -179,6 +180,20 @@ class RemediationTest {
     live(remediation(), Duration.ofMinutes(13));
 
     drain = false;
+    registry = new CollectorRegistry();
+    watch = watch();
+    live(remediation(), Duration.ofSeconds(5));
+
+    assertThat(evacuation.deadline).isEmpty();
+  }
+
+  @Test
+  void aRuntimeThatIsNotToBeMendedAnyMoreHoldsNoNodeBack() throws Exception {
+    drain = true;
+    live(remediation(), Duration.ofMinutes(13));
+    assertThat(evacuation.deadline).isPresent();
+
+    dockerUnit = "";
     registry = new CollectorRegistry();
     watch = watch();
     live(remediation(), Duration.ofSeconds(5));
@@ -381,7 +396,7 @@ class RemediationTest {
         1,
         state,
         state,
-        "docker.service",
+        dockerUnit,
         state,
         "containerd.service",
         Optional.<URI>empty(),
