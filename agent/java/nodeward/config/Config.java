@@ -34,6 +34,13 @@ public record Config(
       throw new IllegalArgumentException(
           "metadata.sessionTags holds cluster, but node.cluster is empty");
     }
+    if (runtime.enabled()
+        && runtime.remediation().enabled()
+        && runtime.remediation().drain()
+        && !termination.enabled()) {
+      throw new IllegalArgumentException(
+          "runtime.remediation.drain is true, but termination.enabled is false");
+    }
   }
 
   /** The same for the Node of this name. */
@@ -317,10 +324,14 @@ public record Config(
       Duration after,
       Duration coolDown,
       int mostPerDay,
-      double minHealthyShare) {
+      double minHealthyShare,
+      boolean drain,
+      Duration drainDeadline,
+      boolean replace) {
     public Remediation {
       positive("after", after);
       positive("coolDown", coolDown);
+      positive("drainDeadline", drainDeadline);
       if (mostPerDay < 1) {
         throw new IllegalArgumentException("mostPerDay must be at least 1");
       }
@@ -343,7 +354,7 @@ public record Config(
       boolean evictDaemonSets,
       Duration volumeWait) {
     private static final List<String> KINDS =
-        List.of("spot", "autoscaling", "maintenance", "rebalance", "manual", "shutdown");
+        List.of("spot", "autoscaling", "maintenance", "rebalance", "manual", "repair", "shutdown");
 
     public Drain {
       forceFor = List.copyOf(forceFor);

@@ -11,6 +11,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
@@ -52,8 +54,18 @@ public final class SystemBus implements Units {
           String path = talk.well(found);
           String state = talk.property(path, SYSTEMD + ".Unit", "ActiveState");
           String pid = talk.property(path, SYSTEMD + ".Service", "MainPID");
-          return Optional.of(new Unit(state, pid.matches("\\d{1,10}") ? Long.parseLong(pid) : 0));
+          String started = talk.property(path, SYSTEMD + ".Unit", "InactiveExitTimestamp");
+          return Optional.of(
+              new Unit(
+                  state, pid.matches("\\d{1,10}") ? Long.parseLong(pid) : 0, instant(started)));
         });
+  }
+
+  /** systemd tells microseconds since 1970, and 0 for never. */
+  private static Optional<Instant> instant(String micros) {
+    return micros.matches("[1-9]\\d{0,17}")
+        ? Optional.of(Instant.EPOCH.plus(Long.parseLong(micros), ChronoUnit.MICROS))
+        : Optional.empty();
   }
 
   @Override

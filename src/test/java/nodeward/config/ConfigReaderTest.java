@@ -123,6 +123,9 @@ class ConfigReaderTest {
             coolDown: 4m
             mostPerDay: 2
             minHealthyShare: 0.7
+            drain: true
+            drainDeadline: 9m
+            replace: true
         conditions: {heartbeat: 8m}
         drain:
           retryInterval: 9s
@@ -269,6 +272,8 @@ class ConfigReaderTest {
         "metadata:\\n  podLimits: {connections: 0}|:2: metadata.podLimits.connections: must be",
         "metadata:\\n"
             + "  sessionTags: [cluster]|:2: metadata.sessionTags: holds cluster, but node.clu",
+        "runtime:\\n  remediation: {enabled: true, drain: true}\\n"
+            + "termination: {enabled: false}|:2: runtime.remediation.drain: is true, but terminat",
         "metadata:\\n  sessionDuration: 1m|:2: metadata.sessionDuration: must be",
         "node: {name: a}\\nnode: {name: b}|:2: ",
         "node: {name: a|:1: ",

@@ -447,6 +447,30 @@ final class TerminationWatchTest {
   }
 
   @Test
+  void aRepairIsTakenBackByAnAgentThatDoesNotMendAnyMore() throws Exception {
+    Instant deadline = time.now().plusSeconds(600);
+    watch.request(Kind.REPAIR, deadline);
+    pollAndPass();
+    until(() -> evictions().size() == 2);
+    assertThat(node.current().orElseThrow().taints())
+        .extracting(taint -> taint.key() + "=" + taint.value())
+        .contains("nodeward.dev/terminating=repair");
+    // Asked for again, as by each agent that comes, it is the same notice.
+    watch.request(Kind.REPAIR, deadline);
+    pollAndPass();
+    assertThat(plan().notices()).hasSize(1);
+    watch.close();
+
+    watch = agent(time, Duration.ofSeconds(5));
+    watch.withdraw(Kind.REPAIR);
+    watch.resume();
+    pollAndPass();
+
+    assertThat(watch.state()).isEqualTo(new State.InService());
+    assertThatNodeIsAsItWas();
+  }
+
+  @Test
   void maintenanceToComeIsShownAndNotActedUpon() throws Exception {
     Instant at = time.now().plus(Duration.ofDays(7));
     standing = List.of(new Notice(Kind.MAINTENANCE, "maintenance:1", "system-reboot", at));
