@@ -17,6 +17,7 @@ import java.util.Set;
 import java.util.random.RandomGenerator;
 import nodeward.aws.AutoScalingHook;
 import nodeward.aws.AutoScalingLaunchHook;
+import nodeward.aws.AutoScalingReplacement;
 import nodeward.aws.AwsClients;
 import nodeward.aws.HookPermissions;
 import nodeward.aws.Imds;
@@ -55,6 +56,7 @@ import nodeward.kube.KubeRepairTurn;
 import nodeward.kube.KubeTokenReviews;
 import nodeward.kube.OwnNode;
 import nodeward.kube.OwnPods;
+import nodeward.linux.ChildProcess;
 import nodeward.linux.CriSandboxes;
 import nodeward.linux.CriSocket;
 import nodeward.linux.DockerSocket;
@@ -72,6 +74,7 @@ import nodeward.metadata.SessionTags;
 import nodeward.readiness.Boot;
 import nodeward.readiness.GateKeeper;
 import nodeward.readiness.LaunchWatch;
+import nodeward.runtime.Evacuation;
 import nodeward.runtime.Remediation;
 import nodeward.runtime.RuntimeWatch;
 import nodeward.termination.Notice;
@@ -118,7 +121,9 @@ public final class Agent implements StatusSource, AutoCloseable {
     var registry = metrics.registry();
     String name = config.node().name();
 
-    var kube = new KubeClient(config.kubernetes(), version, environment, registry);
+    var kube =
+        new KubeClient(
+            config.kubernetes(), name, new ChildProcess()::run, version, environment, registry);
     var node = new OwnNode(kube, name, time);
     var pods = new OwnPods(kube, name);
     var events = new KubeEvents(kube, name, time);
@@ -175,25 +180,19 @@ public final class Agent implements StatusSource, AutoCloseable {
       parts.add(
           new ConntrackWatch(config.conntrack(), table, flows, uptime, board, registry, time));
     }
-    if (config.runtime().enabled()) {
-      var runtimes = config.runtime();
-      var ports =
-          new RuntimeWatch.Ports(
-              new DockerSocket(runtimes.dockerSocket()),
-              new CriSocket(runtimes.containerdSocket()),
-              new KubeletHealth(runtimes.kubeletHealth().orElse(URI.create("http://localhost"))),
-              new SystemBus(runtimes.systemBus()),
-              new Procfs(config.node().procRoot())::ioStalled);
-      var watch = new RuntimeWatch(runtimes, ports, board, registry, time);
-      parts.add(watch);
-      if (runtimes.remediation().enabled()) {
-        var mending =
-            new Remediation.Ports(
-                ports.units(), ports.disk(), new KubeRepairTurn(kube, name, time), events);
-        parts.add(
-            new Remediation(runtimes, config.state().directory(), watch, mending, registry, time));
-      }
-    }
+    var runtimes = config.runtime();
+    var runtimePorts =
+        new RuntimeWatch.Ports(
+            new DockerSocket(runtimes.dockerSocket()),
+            new CriSocket(runtimes.containerdSocket()),
+            new KubeletHealth(runtimes.kubeletHealth().orElse(URI.create("http://localhost"))),
+            new SystemBus(runtimes.systemBus()),
+            new Procfs(config.node().procRoot())::ioStalled);
+    Optional<RuntimeWatch> runtimeWatch =
+        runtimes.enabled()
+            ? Optional.of(new RuntimeWatch(runtimes, runtimePorts, board, registry, time))
+            : Optional.empty();
+    runtimeWatch.ifPresent(parts::add);
     if (config.gate().enabled()) {
       Optional<LaunchWatch> launch = Optional.empty();
       if (config.gate().launchHook().enabled()) {
@@ -219,6 +218,7 @@ public final class Agent implements StatusSource, AutoCloseable {
               time));
     }
     var orders = new LinkedHashMap<String, ControlServer.Order>();
+    var evacuation = Evacuation.NONE;
     if (config.termination().enabled()) {
       var drainer =
           new Drainer(
@@ -253,6 +253,7 @@ public final class Agent implements StatusSource, AutoCloseable {
               registry,
               time);
       parts.add(termination);
+      evacuation = new RepairDrain(termination);
       orders.putAll(new Orders(config.termination(), termination, time).all());
       if (config.termination().shutdown().enabled() && config.termination().shutdown().inhibit()) {
         parts.add(
@@ -270,6 +271,21 @@ public final class Agent implements StatusSource, AutoCloseable {
               SELF_TEST_SPREAD,
               RandomGenerator.getDefault(),
               registry));
+    }
+    if (runtimeWatch.isPresent() && runtimes.remediation().enabled()) {
+      var mending =
+          new Remediation.Ports(
+              runtimePorts.units(),
+              runtimePorts.disk(),
+              new KubeRepairTurn(kube, name, time),
+              events,
+              evacuation,
+              new AutoScalingReplacement(aws, imds));
+      parts.add(
+          new Remediation(
+              runtimes, config.state().directory(), runtimeWatch.get(), mending, registry, time));
+    } else {
+      evacuation.end(); // of an agent before, with another configuration
     }
     parts.add(new AdminServer(config.admin(), metrics, this));
     parts.add(new ControlServer(config.control().socket(), this, orders, pages));

@@ -176,6 +176,10 @@ final class BusMessage {
         skipTo(bytes, 4);
         return Optional.of(Integer.toUnsignedString(bytes.getInt()));
       }
+      case 't' -> {
+        skipTo(bytes, 8);
+        return Optional.of(Long.toUnsignedString(bytes.getLong()));
+      }
       default -> {
         return Optional.empty();
       }

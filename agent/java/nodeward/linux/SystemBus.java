@@ -8,8 +8,11 @@ import java.net.InetSocketAddress;
 import java.net.SocketTimeoutException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
@@ -51,8 +54,18 @@ public final class SystemBus implements Units {
           String path = talk.well(found);
           String state = talk.property(path, SYSTEMD + ".Unit", "ActiveState");
           String pid = talk.property(path, SYSTEMD + ".Service", "MainPID");
-          return Optional.of(new Unit(state, pid.matches("\\d{1,10}") ? Long.parseLong(pid) : 0));
+          String started = talk.property(path, SYSTEMD + ".Unit", "InactiveExitTimestamp");
+          return Optional.of(
+              new Unit(
+                  state, pid.matches("\\d{1,10}") ? Long.parseLong(pid) : 0, instant(started)));
         });
+  }
+
+  /** systemd tells microseconds since 1970, and 0 for never. */
+  private static Optional<Instant> instant(String micros) {
+    return micros.matches("[1-9]\\d{0,17}")
+        ? Optional.of(Instant.EPOCH.plus(Long.parseLong(micros), ChronoUnit.MICROS))
+        : Optional.empty();
   }
 
   @Override
@@ -127,8 +140,8 @@ public final class SystemBus implements Units {
 
     /** Says who this is, by the credentials of the socket, and enters the bus. */
     void begin() throws IOException {
-      long uid = new com.sun.security.auth.module.UnixSystem().getUid();
-      String hex = HexFormat.of().formatHex(Long.toString(uid).getBytes(StandardCharsets.US_ASCII));
+      String uid = Files.getAttribute(Path.of("/proc/self"), "unix:uid").toString();
+      String hex = HexFormat.of().formatHex(uid.getBytes(StandardCharsets.US_ASCII));
       out.write(("\0AUTH EXTERNAL " + hex + "\r\n").getBytes(StandardCharsets.US_ASCII));
       out.flush();
       String answer = line();

@@ -63,7 +63,11 @@ record Cgroup(long initPid) {
     for (Path hierarchy : hierarchies()) {
       List<Path> ours;
       try (Stream<Path> children = Files.list(hierarchy)) {
-        ours = children.filter(path -> path.getFileName().toString().startsWith(PREFIX)).toList();
+        // What else begins so is somebody else's.
+        ours =
+            children
+                .filter(path -> path.getFileName().toString().matches(PREFIX + "\\d+"))
+                .toList();
       }
       for (Path directory : ours) {
         long pid = Long.parseLong(directory.getFileName().toString().substring(PREFIX.length()));

@@ -114,6 +114,9 @@ final class FakeSystemBus implements AutoCloseable {
     if (call.contains("MainPID")) {
       return variant(serial, 'u', "4711");
     }
+    if (call.contains("InactiveExitTimestamp")) {
+      return variant(serial, 't', "1795248000000001");
+    }
     if (call.contains("RestartUnit") && docker) {
       calls.add("RestartUnit");
       return message(2, serial, "", 'o', "/org/freedesktop/systemd1/job/1");
@@ -170,8 +173,10 @@ final class FakeSystemBus implements AutoCloseable {
   }
 
   private static void value(ByteBuffer into, char type, String value) {
-    align(into, 4);
-    if (type == 'u') {
+    align(into, type == 't' ? 8 : 4);
+    if (type == 't') {
+      into.putLong(Long.parseLong(value));
+    } else if (type == 'u') {
       into.putInt(Integer.parseInt(value));
     } else {
       into.putInt(value.length()).put(value.getBytes(StandardCharsets.US_ASCII)).put((byte) 0);

@@ -10,9 +10,11 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import nodeward.linux.BusMessage.Target;
 import nodeward.runtime.Units.Unit;
@@ -76,7 +78,9 @@ class SystemBusTest {
 
   @Test
   void aUnitTellsItsStateAndItsProcess() throws IOException {
-    assertThat(units.unit(UNIT, LONG)).contains(new Unit("active", 4711));
+    assertThat(units.unit(UNIT, LONG))
+        .contains(
+            new Unit("active", 4711, Optional.of(Instant.parse("2026-11-21T08:00:00.000001Z"))));
   }
 
   @Test
