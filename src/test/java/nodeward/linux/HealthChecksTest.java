@@ -22,7 +22,10 @@ class HealthChecksTest {
     Files.writeString(directory.resolve("docker.pid"), "1");
     try (var _ = FakeUnixServer.docker(directory.resolve("docker.sock"));
         var _ = FakeUnixServer.containerd(directory.resolve("containerd.sock"));
-        var _ = new FakeSystemBus(directory.resolve("bus"))) {
+        var bus = new FakeBus(directory.resolve("bus"))) {
+      bus.unit("docker.service");
+      bus.property("ActiveState", FakeBus.Body.ofText("active"));
+      bus.property("MainPID", FakeBus.Body.ofNumber(1));
       assertThat(checks().findings())
           .containsExactly(
               Finding.well("connection tracking: 5 of 100 by " + directory.resolve("proc")),
