@@ -62,6 +62,7 @@ import nodeward.linux.Iptables;
 import nodeward.linux.KernelConntrack;
 import nodeward.linux.KubeletHealth;
 import nodeward.linux.NodeProber;
+import nodeward.linux.OwnProcess;
 import nodeward.linux.Procfs;
 import nodeward.linux.SdNotify;
 import nodeward.linux.ShutdownLock;
@@ -116,6 +117,7 @@ public final class Agent implements StatusSource, AutoCloseable {
     this.systemd = SdNotify.from(environment, ProcessHandle.current().pid());
     var metrics = new Metrics(version, Instant.now());
     var registry = metrics.registry();
+    new OwnProcess().register(registry);
     String name = config.node().name();
 
     var kube = new KubeClient(config.kubernetes(), version, environment, registry);
