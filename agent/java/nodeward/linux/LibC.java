@@ -19,6 +19,7 @@ import jnr.ffi.types.ssize_t;
  */
 final class LibC {
   static final int AF_UNIX = 1;
+  static final int AF_INET = 2;
   static final int AF_NETLINK = 16;
   static final int SOCK_STREAM = 1;
   static final int SOCK_DGRAM = 2;

@@ -48,6 +48,7 @@ final class FakeBus implements AutoCloseable {
   final List<String> locks = new CopyOnWriteArrayList<>();
   private final Map<String, Body> properties = new ConcurrentHashMap<>();
   private final List<String> units = new CopyOnWriteArrayList<>(List.of("shutdown.target"));
+  private final Map<String, Map<String, Object>> described = new ConcurrentHashMap<>();
   private volatile boolean silent;
   private volatile boolean refuses;
   private volatile UnaryOperator<byte[]> mangle = UnaryOperator.identity();
@@ -110,6 +111,14 @@ final class FakeBus implements AutoCloseable {
       return new Body().signature("v").variant("u").word(value);
     }
 
+    static Body ofTexts(List<String> values) {
+      var texts = new Body();
+      values.forEach(texts::text);
+      var body = new Body().signature("v").variant("as").word(texts.out.size());
+      body.out.writeBytes(texts.out.toByteArray());
+      return body;
+    }
+
     static Body ofFlag(boolean value) {
       return new Body().signature("v").variant("b").word(value ? 1 : 0);
     }
@@ -136,6 +145,11 @@ final class FakeBus implements AutoCloseable {
   /** A unit that is loaded; others are not. */
   void unit(String name) {
     units.add(name);
+  }
+
+  /** What is told of a unit: texts, lists of texts, and numbers of 64 bits. */
+  Map<String, Object> describe(String name) {
+    return described.computeIfAbsent(name, _ -> new ConcurrentHashMap<>());
   }
 
   /** Takes every message and answers none. */
@@ -251,6 +265,9 @@ final class FakeBus implements AutoCloseable {
         }
         body = new Body().signature("o").text("/unit/" + call.text(0));
       }
+      case "LoadUnit" -> body = new Body().signature("o").text("/unit/" + call.text(0));
+      case "GetAll" -> body = all(call.path().substring("/unit/".length()));
+      case "ListUnits" -> body = listed();
       case "RestartUnit", "KillUnit" -> {
         if (!units.contains(call.text(0)) && !call.text(0).equals("systemd-logind.service")) {
           refuse(call, "org.freedesktop.DBus.Error.AccessDenied", "not you");
@@ -280,6 +297,43 @@ final class FakeBus implements AutoCloseable {
 
   private void refuse(DbusMessage call, String error, String why) throws IOException {
     send(3, call.serial(), error, "", new Body().signature("s").text(why), -1);
+  }
+
+  /** A dictionary of variants. */
+  private Body all(String unit) {
+    var entries = new Body();
+    described
+        .getOrDefault(unit, Map.of("LoadState", "not-found", "ActiveState", "inactive"))
+        .forEach(
+            (name, value) -> {
+              entries.align(8).text(name);
+              switch (value) {
+                case Long number -> entries.variant("t").big(number);
+                case List<?> list -> {
+                  var texts = new Body();
+                  list.forEach(text -> texts.text(text.toString()));
+                  entries.variant("as").word(texts.out.size());
+                  entries.out.writeBytes(texts.out.toByteArray());
+                }
+                default -> entries.variant("s").text(value.toString());
+              }
+            });
+    var body = new Body().signature("a{sv}").word(entries.out.size()).align(8);
+    body.out.writeBytes(entries.out.toByteArray());
+    return body;
+  }
+
+  /** Of ListUnits: all that are described. */
+  private Body listed() {
+    var structs = new Body();
+    for (String unit : described.keySet()) {
+      structs.align(8);
+      List.of(unit, "", "loaded", "active", "running", "", "/unit/" + unit).forEach(structs::text);
+      structs.word(0).text("").text("/");
+    }
+    var body = new Body().signature("a(ssssssouso)").word(structs.out.size()).align(8);
+    body.out.writeBytes(structs.out.toByteArray());
+    return body;
   }
 
   private Body inhibitors() {
