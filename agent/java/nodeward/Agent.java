@@ -130,7 +130,13 @@ public final class Agent implements StatusSource, AutoCloseable {
     this.aws = new AwsClients(config.aws(), imds, time);
     var board =
         new ConditionBoard(
-            node, events, config.conditions(), registry, time, RandomGenerator.getDefault());
+            node,
+            events,
+            config.conditions(),
+            registry,
+            config.state().directory(),
+            time,
+            RandomGenerator.getDefault());
 
     var instance =
         new InstanceFacts(
