@@ -121,10 +121,10 @@ final class NodeDrain implements AutoCloseable {
     return plan.errors().isEmpty() ? 0 : Cli.FAILED;
   }
 
-  /** What the watch has listed, or what the API server says of why it has not. */
+  /** What the watch lists first, or what the API server says of why it has not. */
   private List<Pod> there() throws IOException, InterruptedException {
     long end = System.nanoTime() + LOOK_LIMIT.toNanos();
-    while (paged || !pods.watching()) {
+    while (paged || !pods.listed()) {
       long left = end - System.nanoTime();
       if (paged || left <= 0 || !looked.tryAcquire(left, TimeUnit.NANOSECONDS)) {
         return pods.read();

@@ -1,10 +1,10 @@
 package nodeward.cli;
 
-import java.net.InetAddress;
-import java.net.UnknownHostException;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import nodeward.config.Config;
@@ -16,6 +16,7 @@ import picocli.CommandLine.Option;
 /** The options that say which configuration, cluster and node a command means. */
 final class Settings {
   private static final Path USUAL = Path.of("/etc/nodeward/config.yaml");
+  private static final Path HOST_NAME = Path.of("/proc/sys/kernel/hostname");
 
   @Option(
       names = "--config",
@@ -54,11 +55,7 @@ final class Settings {
       flags.put("node.name", nodeName);
     }
     Config config = ConfigReader.read(file(), environment, flags);
-    if (config.node().name().isEmpty()) {
-      flags.put("node.name", guessName(environment));
-      config = ConfigReader.read(file(), environment, flags);
-    }
-    return config;
+    return config.node().name().isEmpty() ? config.ofNode(guessName(environment)) : config;
   }
 
   /** Where the configuration comes from. */
@@ -75,11 +72,12 @@ final class Settings {
       return name;
     }
     try {
-      return InetAddress.getLocalHost().getHostName();
-    } catch (UnknownHostException e) {
+      // The kubelet's own default; no resolver is asked, which may be away.
+      return Files.readString(HOST_NAME).strip().toLowerCase(Locale.ROOT);
+    } catch (IOException e) {
       throw new ConfigException(
           "the Node's name is not known: give --node-name, node.name or NODE_NAME (%s)"
-              .formatted(e.getMessage()));
+              .formatted(e));
     }
   }
 }

@@ -45,6 +45,7 @@ final class Target {
       throw new ParameterException(
           spec.commandLine(), "cannot specify both a node name and a --selector option");
     }
+    KubeClient.prepare();
     String own = System.getenv().getOrDefault("KUBECONFIG", "");
     return settings.read(own.isEmpty() ? Map.of() : Map.of("kubernetes.kubeconfig", own));
   }
@@ -80,9 +81,18 @@ final class Target {
     }
   }
 
-  KubeClient connect(Config config) {
-    return new KubeClient(
-        config.kubernetes(), Cli.version(), System.getenv(), new CollectorRegistry());
+  /** Fails at once when there are no credentials: to try again would not help a command. */
+  KubeClient connect(Config config) throws IOException {
+    var kube =
+        new KubeClient(
+            config.kubernetes(), Cli.version(), System.getenv(), new CollectorRegistry());
+    try {
+      kube.check();
+      return kube;
+    } catch (IOException e) {
+      kube.close();
+      throw e;
+    }
   }
 
   /** The Node without a watch: each look at it is a request. */

@@ -35,6 +35,25 @@ public record Config(
     }
   }
 
+  /** The same for the Node of this name. */
+  public Config ofNode(String name) {
+    return new Config(
+        new Node(name, node.cluster, node.procRoot, node.criSocket),
+        kubernetes,
+        aws,
+        gate,
+        metadata,
+        conntrack,
+        runtime,
+        conditions,
+        drain,
+        termination,
+        admin,
+        control,
+        state,
+        log);
+  }
+
   public record Node(String name, String cluster, Path procRoot, Path criSocket) {}
 
   public record Kubernetes(String kubeconfig, Duration requestTimeout, Duration pingInterval) {

@@ -212,6 +212,11 @@ public final class Drain {
       Instant polite = pace().politeUntil(longestGrace());
       next = now.isBefore(polite) ? earlier(next, polite) : next;
     }
+    for (Work work : works.values()) {
+      if (work.stage == Stage.GOING) {
+        next = earlier(next, DrainPlan.skippedFrom(work.pod, options));
+      }
+    }
     Duration wait = Duration.between(now, next);
     if (inFlight() < AT_ONCE) {
       Map<Tier, Instant> starts = starts();
@@ -289,7 +294,7 @@ public final class Drain {
    */
   private void look(boolean watching) {
     boolean first = !synced;
-    synced |= watching;
+    synced |= pods.listed();
     if (!synced) {
       return;
     }

@@ -1,6 +1,5 @@
 package nodeward.drain;
 
-import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -154,7 +153,7 @@ public record DrainPlan(List<Entry> entries) {
     if (!options.ownPod().isEmpty() && pod.fullName().equals(options.ownPod())) {
       return leave(pod, Why.OWN);
     }
-    if (longDeleted(pod, options, facts)) {
+    if (!facts.now().isBefore(skippedFrom(pod, options))) {
       return leave(pod, Why.DELETED);
     }
     boolean finished = pod.finished();
@@ -199,12 +198,14 @@ public record DrainPlan(List<Entry> entries) {
     return new Entry(pod, await ? new Verdict.Await() : new Verdict.Evict(), warnings);
   }
 
-  /** kubectl counts whole seconds and skips what is older than so many. */
-  private static boolean longDeleted(Pod pod, DrainOptions options, Facts facts) {
-    return pod.terminating()
-        && !options.skipDeleted().isZero()
-        && Duration.between(pod.deletion(), facts.now()).toSeconds()
-            > options.skipDeleted().toSeconds();
+  /**
+   * From when on it does not matter that the pod is still there: kubectl counts whole seconds and
+   * skips what is older than so many.
+   */
+  static Instant skippedFrom(Pod pod, DrainOptions options) {
+    return pod.terminating() && !options.skipDeleted().isZero()
+        ? pod.deletion().plus(options.skipDeleted()).plusSeconds(1)
+        : Instant.MAX;
   }
 
   private static Entry leave(Pod pod, Why why, String... warnings) {

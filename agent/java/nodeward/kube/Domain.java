@@ -1,31 +1,18 @@
 package nodeward.kube;
 
-import io.fabric8.kubernetes.api.model.Node;
-import io.fabric8.kubernetes.api.model.NodeCondition;
-import io.fabric8.kubernetes.api.model.NodeSpec;
-import io.fabric8.kubernetes.api.model.NodeStatus;
-import io.fabric8.kubernetes.api.model.NodeSystemInfo;
-import io.fabric8.kubernetes.api.model.ObjectMeta;
-import io.fabric8.kubernetes.api.model.OwnerReference;
-import io.fabric8.kubernetes.api.model.PodCondition;
-import io.fabric8.kubernetes.api.model.PodIP;
-import io.fabric8.kubernetes.api.model.PodSpec;
-import io.fabric8.kubernetes.api.model.PodStatus;
-import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
-import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetSpec;
-import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetStatus;
+import com.fasterxml.jackson.databind.JsonNode;
 import java.net.InetAddress;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.format.DateTimeParseException;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import java.util.stream.StreamSupport;
 import nodeward.node.Budget;
 import nodeward.node.Condition;
 import nodeward.node.LabelSelector;
@@ -33,12 +20,12 @@ import nodeward.node.NodeView;
 import nodeward.node.Owner;
 import nodeward.node.Pod;
 import nodeward.node.Taint;
-import org.jspecify.annotations.Nullable;
 
 /**
- * The API's objects as our records. Every field of the API may be missing and none is trusted: an
- * object that the API server stores never makes this throw, for that would lose an event of a
- * watch.
+ * The API's objects as our records, read from their JSON: to look through fabric8's models of them
+ * would take a command longer than all else. Every field of the API may be missing and none is
+ * trusted: an object that the API server stores never makes this throw, for that would lose an
+ * event of a watch.
  */
 final class Domain {
   // The API server's default for terminationGracePeriodSeconds.
@@ -46,144 +33,146 @@ final class Domain {
 
   private Domain() {}
 
-  static NodeView node(Node node) {
-    ObjectMeta meta = orNew(node.getMetadata(), ObjectMeta::new);
-    NodeSpec spec = orNew(node.getSpec(), NodeSpec::new);
-    NodeStatus status = orNew(node.getStatus(), NodeStatus::new);
-    NodeSystemInfo info = orNew(status.getNodeInfo(), NodeSystemInfo::new);
+  static NodeView node(JsonNode node) {
+    JsonNode meta = node.path("metadata");
+    JsonNode spec = node.path("spec");
+    JsonNode status = node.path("status");
     return new NodeView(
-        text(meta.getName()),
-        text(meta.getUid()),
-        text(meta.getResourceVersion()),
-        text(spec.getProviderID()),
-        text(info.getBootID()),
-        Boolean.TRUE.equals(spec.getUnschedulable()),
-        all(spec.getTaints()).flatMap(t -> taint(t).stream()).toList(),
-        map(meta.getLabels()),
-        map(meta.getAnnotations()),
-        all(status.getConditions()).map(Domain::condition).toList());
+        text(meta, "name"),
+        text(meta, "uid"),
+        text(meta, "resourceVersion"),
+        text(spec, "providerID"),
+        text(status.path("nodeInfo"), "bootID"),
+        spec.path("unschedulable").asBoolean(),
+        all(spec, "taints").flatMap(t -> taint(t).stream()).toList(),
+        map(meta, "labels"),
+        map(meta, "annotations"),
+        all(status, "conditions").map(Domain::condition).toList());
   }
 
-  static Pod pod(io.fabric8.kubernetes.api.model.Pod pod) {
-    ObjectMeta meta = orNew(pod.getMetadata(), ObjectMeta::new);
-    PodSpec spec = orNew(pod.getSpec(), PodSpec::new);
-    PodStatus status = orNew(pod.getStatus(), PodStatus::new);
+  static Pod pod(JsonNode pod) {
+    JsonNode meta = pod.path("metadata");
+    JsonNode spec = pod.path("spec");
+    JsonNode status = pod.path("status");
     return new Pod(
-        text(meta.getNamespace()),
-        text(meta.getName()),
-        text(meta.getUid()),
-        text(spec.getNodeName()),
-        phase(status.getPhase()),
+        text(meta, "namespace"),
+        text(meta, "name"),
+        text(meta, "uid"),
+        text(spec, "nodeName"),
+        phase(text(status, "phase")),
         addresses(status),
-        Boolean.TRUE.equals(spec.getHostNetwork()),
+        spec.path("hostNetwork").asBoolean(),
         readySince(status),
-        meta.getDeletionTimestamp() == null ? Pod.NEVER : instant(meta.getDeletionTimestamp()),
+        text(meta, "deletionTimestamp").isEmpty() ? Pod.NEVER : time(meta, "deletionTimestamp"),
         grace(meta, spec),
-        spec.getPriority() == null ? 0 : spec.getPriority(),
-        all(spec.getVolumes()).anyMatch(v -> v.getEmptyDir() != null),
-        text(spec.getServiceAccountName()),
-        all(meta.getOwnerReferences()).map(Domain::owner).toList(),
-        map(meta.getLabels()),
-        map(meta.getAnnotations()),
-        volumes(text(meta.getName()), spec));
+        spec.path("priority").asInt(),
+        all(spec, "volumes").anyMatch(v -> has(v, "emptyDir")),
+        text(spec, "serviceAccountName"),
+        all(meta, "ownerReferences").map(Domain::owner).toList(),
+        map(meta, "labels"),
+        map(meta, "annotations"),
+        volumes(text(meta, "name"), spec));
   }
 
-  static Budget budget(PodDisruptionBudget budget) {
-    ObjectMeta meta = orNew(budget.getMetadata(), ObjectMeta::new);
-    PodDisruptionBudgetSpec spec = orNew(budget.getSpec(), PodDisruptionBudgetSpec::new);
-    PodDisruptionBudgetStatus status = orNew(budget.getStatus(), PodDisruptionBudgetStatus::new);
+  static Budget budget(JsonNode budget) {
+    JsonNode meta = budget.path("metadata");
+    JsonNode spec = budget.path("spec");
+    JsonNode status = budget.path("status");
     return new Budget(
-        text(meta.getNamespace()),
-        text(meta.getName()),
-        text(meta.getResourceVersion()),
-        selector(spec.getSelector()),
-        number(status.getDesiredHealthy()),
-        number(status.getCurrentHealthy()),
-        number(status.getDisruptionsAllowed()),
-        "AlwaysAllow".equals(spec.getUnhealthyPodEvictionPolicy())
+        text(meta, "namespace"),
+        text(meta, "name"),
+        text(meta, "resourceVersion"),
+        selector(spec.path("selector")),
+        status.path("desiredHealthy").asInt(),
+        status.path("currentHealthy").asInt(),
+        status.path("disruptionsAllowed").asInt(),
+        text(spec, "unhealthyPodEvictionPolicy").equals("AlwaysAllow")
             ? Budget.Unready.ALWAYS
             : Budget.Unready.IF_HEALTHY,
-        number(status.getObservedGeneration()) >= number(meta.getGeneration()));
+        status.path("observedGeneration").asLong() >= meta.path("generation").asLong());
+  }
+
+  /** Values that are null count as empty. */
+  static Map<String, String> annotations(JsonNode object) {
+    return map(object.path("metadata"), "annotations");
   }
 
   /** Empty selects every pod of the namespace in policy/v1, none selects nothing. */
-  private static LabelSelector selector(
-      io.fabric8.kubernetes.api.model.@Nullable LabelSelector selector) {
-    if (selector == null) {
+  private static LabelSelector selector(JsonNode selector) {
+    if (!selector.isObject()) {
       return LabelSelector.NOTHING;
     }
     var requirements = new ArrayList<LabelSelector.Requirement>();
-    map(selector.getMatchLabels())
+    map(selector, "matchLabels")
         .forEach(
             (key, value) ->
                 requirements.add(new LabelSelector.Requirement(key, "In", List.of(value))));
-    all(selector.getMatchExpressions())
+    all(selector, "matchExpressions")
         .forEach(
             e ->
                 requirements.add(
                     new LabelSelector.Requirement(
-                        text(e.getKey()), text(e.getOperator()), all(e.getValues()).toList())));
+                        text(e, "key"),
+                        text(e, "operator"),
+                        all(e, "values").map(v -> v.asText("")).toList())));
     return LabelSelector.of(requirements);
   }
 
-  private static int number(@Nullable Number number) {
-    return number == null ? 0 : number.intValue();
-  }
-
-  private static Pod.Volumes volumes(String pod, PodSpec spec) {
+  private static Pod.Volumes volumes(String pod, JsonNode spec) {
     var claims = new ArrayList<String>();
     var hostPaths = new ArrayList<String>();
-    all(spec.getVolumes())
+    all(spec, "volumes")
         .forEach(
             v -> {
-              if (v.getPersistentVolumeClaim() != null) {
-                claims.add(text(v.getPersistentVolumeClaim().getClaimName()));
+              if (has(v, "persistentVolumeClaim")) {
+                claims.add(text(v.path("persistentVolumeClaim"), "claimName"));
               }
-              if (v.getEphemeral() != null) {
+              if (has(v, "ephemeral")) {
                 // The controller names the claim of a generic ephemeral volume so.
-                claims.add(pod + "-" + text(v.getName()));
+                claims.add(pod + "-" + text(v, "name"));
               }
-              if (v.getHostPath() != null) {
-                hostPaths.add(text(v.getHostPath().getPath()));
+              if (has(v, "hostPath")) {
+                hostPaths.add(text(v.path("hostPath"), "path"));
               }
             });
     return new Pod.Volumes(claims, hostPaths);
   }
 
   /** The API server stores no taint without key or effect. */
-  private static Optional<Taint> taint(io.fabric8.kubernetes.api.model.Taint taint) {
-    String key = text(taint.getKey());
-    String effect = text(taint.getEffect());
+  private static Optional<Taint> taint(JsonNode taint) {
+    String key = text(taint, "key");
+    String effect = text(taint, "effect");
     return key.isEmpty() || effect.isEmpty()
         ? Optional.empty()
-        : Optional.of(new Taint(key, text(taint.getValue()), effect, text(taint.getTimeAdded())));
+        : Optional.of(new Taint(key, text(taint, "value"), effect, text(taint, "timeAdded")));
   }
 
-  private static Condition condition(NodeCondition condition) {
+  private static Condition condition(JsonNode condition) {
     return new Condition(
-        text(condition.getType()),
-        Condition.Status.of(text(condition.getStatus())),
-        text(condition.getReason()),
-        text(condition.getMessage()),
-        instant(condition.getLastTransitionTime()));
+        text(condition, "type"),
+        Condition.Status.of(text(condition, "status")),
+        text(condition, "reason"),
+        text(condition, "message"),
+        time(condition, "lastTransitionTime"));
   }
 
-  private static Pod.Phase phase(@Nullable String phase) {
+  private static Pod.Phase phase(String phase) {
     for (Pod.Phase p : Pod.Phase.values()) {
-      if (p.name().equals(text(phase).toUpperCase(Locale.ROOT))) {
+      if (p.name().equals(phase.toUpperCase(Locale.ROOT))) {
         return p;
       }
     }
     return Pod.Phase.UNKNOWN;
   }
 
-  private static List<InetAddress> addresses(PodStatus status) {
-    Stream<String> all =
-        all(status.getPodIPs()).map(PodIP::getIp).filter(Objects::nonNull).distinct();
-    List<InetAddress> addresses = all.flatMap(a -> address(a).stream()).toList();
-    return addresses.isEmpty() && status.getPodIP() != null
-        ? address(status.getPodIP()).stream().toList()
-        : addresses;
+  private static List<InetAddress> addresses(JsonNode status) {
+    List<InetAddress> addresses =
+        all(status, "podIPs")
+            .map(a -> text(a, "ip"))
+            .distinct()
+            .flatMap(a -> address(a).stream())
+            .toList();
+    return addresses.isEmpty() ? address(text(status, "podIP")).stream().toList() : addresses;
   }
 
   /** No name is ever looked up. */
@@ -196,61 +185,52 @@ final class Domain {
     }
   }
 
-  private static Instant readySince(PodStatus status) {
-    return all(status.getConditions())
-        .filter(c -> "Ready".equals(c.getType()) && "True".equals(c.getStatus()))
-        .map(PodCondition::getLastTransitionTime)
-        .map(Domain::instant)
+  private static Instant readySince(JsonNode status) {
+    return all(status, "conditions")
+        .filter(c -> text(c, "type").equals("Ready") && text(c, "status").equals("True"))
+        .map(c -> time(c, "lastTransitionTime"))
         .findFirst()
         .orElse(Pod.NEVER);
   }
 
-  private static Duration grace(ObjectMeta meta, PodSpec spec) {
-    long seconds =
-        Stream.of(
-                Optional.ofNullable(meta.getDeletionGracePeriodSeconds()),
-                Optional.ofNullable(spec.getTerminationGracePeriodSeconds()))
-            .flatMap(Optional::stream)
-            .findFirst()
-            .orElse(DEFAULT_GRACE);
-    return Duration.ofSeconds(Math.max(0, seconds));
+  private static Duration grace(JsonNode meta, JsonNode spec) {
+    long usual = spec.path("terminationGracePeriodSeconds").asLong(DEFAULT_GRACE);
+    return Duration.ofSeconds(Math.max(0, meta.path("deletionGracePeriodSeconds").asLong(usual)));
   }
 
-  private static Owner owner(OwnerReference owner) {
+  private static Owner owner(JsonNode owner) {
     return new Owner(
-        text(owner.getApiVersion()),
-        text(owner.getKind()),
-        text(owner.getName()),
-        text(owner.getUid()),
-        Boolean.TRUE.equals(owner.getController()));
+        text(owner, "apiVersion"),
+        text(owner, "kind"),
+        text(owner, "name"),
+        text(owner, "uid"),
+        owner.path("controller").asBoolean());
   }
 
   /** A time that is missing or odd is long ago. */
-  private static Instant instant(@Nullable String time) {
+  private static Instant time(JsonNode object, String field) {
     try {
-      return time == null ? Instant.EPOCH : Instant.parse(time);
+      return Instant.parse(text(object, field));
     } catch (DateTimeParseException _) {
       return Instant.EPOCH;
     }
   }
 
-  private static String text(@Nullable String text) {
-    return text == null ? "" : text;
+  private static boolean has(JsonNode object, String field) {
+    return object.hasNonNull(field);
   }
 
-  private static <E> E orNew(@Nullable E given, java.util.function.Supplier<E> otherwise) {
-    return given == null ? otherwise.get() : given;
+  private static String text(JsonNode object, String field) {
+    return object.path(field).asText("");
   }
 
-  private static <E> Stream<E> all(@Nullable List<E> list) {
-    return list == null ? Stream.empty() : list.stream().filter(Objects::nonNull);
+  private static Stream<JsonNode> all(JsonNode object, String field) {
+    return StreamSupport.stream(object.path(field).spliterator(), false).filter(e -> !e.isNull());
   }
 
-  private static Map<String, String> map(@Nullable Map<String, String> map) {
-    return map == null
-        ? Map.of()
-        : map.entrySet().stream()
-            .filter(e -> e.getKey() != null)
-            .collect(Collectors.toUnmodifiableMap(Map.Entry::getKey, e -> text(e.getValue())));
+  private static Map<String, String> map(JsonNode object, String field) {
+    var map = new HashMap<String, String>();
+    object.path(field).properties().forEach(e -> map.put(e.getKey(), e.getValue().asText("")));
+    return Map.copyOf(map);
   }
 }

@@ -1,6 +1,5 @@
 package nodeward.kube;
 
-import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
@@ -19,7 +18,7 @@ import nodeward.node.Budgets;
  */
 public final class KubeBudgets implements Budgets, AutoCloseable {
   private final KubeClient kube;
-  private final Map<String, Watch<PodDisruptionBudget, Budget>> watches = new ConcurrentHashMap<>();
+  private final Map<String, Watch<Watched.BudgetItem, Budget>> watches = new ConcurrentHashMap<>();
   private final List<Runnable> listeners = new CopyOnWriteArrayList<>();
 
   public KubeBudgets(KubeClient kube) {
@@ -41,14 +40,13 @@ public final class KubeBudgets implements Budgets, AutoCloseable {
     namespaces.forEach(n -> watches.computeIfAbsent(n, this::open));
   }
 
-  private Watch<PodDisruptionBudget, Budget> open(String namespace) {
+  private Watch<Watched.BudgetItem, Budget> open(String namespace) {
     var watch =
         new Watch<>(
             namespace + "/poddisruptionbudgets",
             kube,
-            client -> client.policy().v1().podDisruptionBudget().inNamespace(namespace),
-            PodDisruptionBudget::new,
-            Domain::budget);
+            client -> client.resources(Watched.BudgetItem.class).inNamespace(namespace),
+            Watched.BudgetItem::new);
     watch.onChange(() -> listeners.forEach(Runnable::run));
     watch.start();
     return watch;
@@ -77,7 +75,7 @@ public final class KubeBudgets implements Budgets, AutoCloseable {
       throw answer.failure();
     }
     return StreamSupport.stream(answer.json().path("items").spliterator(), false)
-        .map(item -> Domain.budget(kube.parse(item.toString(), PodDisruptionBudget.class)))
+        .map(Domain::budget)
         .toList();
   }
 

@@ -1,15 +1,7 @@
 package nodeward.kube;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import io.fabric8.kubernetes.api.model.Namespace;
-import io.fabric8.kubernetes.api.model.NamespaceList;
-import io.fabric8.kubernetes.api.model.Node;
-import io.fabric8.kubernetes.api.model.NodeList;
-import io.fabric8.kubernetes.api.model.Pod;
-import io.fabric8.kubernetes.api.model.PodList;
 import io.fabric8.kubernetes.api.model.Status;
-import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
-import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetList;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import io.fabric8.kubernetes.client.http.HttpRequest;
@@ -21,6 +13,9 @@ import java.io.InterruptedIOException;
 import java.net.URI;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
+import java.security.GeneralSecurityException;
+import java.security.KeyPairGenerator;
+import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -35,9 +30,13 @@ import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.random.RandomGenerator;
 import java.util.stream.Stream;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.TrustManager;
 import nodeward.component.Component;
 import nodeward.component.Health;
 import nodeward.config.Config;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The connection to the API server that all of this package shares: one fabric8 client with one
@@ -46,6 +45,7 @@ import nodeward.config.Config;
  * IOException} of the call. It never retries by itself. Safe for use by several threads.
  */
 public final class KubeClient implements Component {
+  private static final Logger log = LoggerFactory.getLogger(KubeClient.class);
   static final String JSON = "application/json";
 
   // A watch that failed is tried again after this, doubled up to 32 times it: 0.8 to 1.6 s at most,
@@ -58,7 +58,6 @@ public final class KubeClient implements Component {
   private final String version;
   private final Credentials credentials;
   private final Traffic traffic;
-  private final KubernetesSerialization serialization = serialization();
   private final ReentrantLock lock = new ReentrantLock();
   // Guarded by lock: two first users must share one client.
   private Optional<KubernetesClient> client = Optional.empty();
@@ -121,6 +120,11 @@ public final class KubeClient implements Component {
       lock.unlock();
     }
     last.ifPresent(KubernetesClient::close);
+  }
+
+  /** Fails when there are no credentials; asks nothing of the API server. */
+  public void check() throws IOException {
+    client();
   }
 
   /** The client; fails when there are no credentials to build it from. */
@@ -187,10 +191,6 @@ public final class KubeClient implements Component {
         operation, response.code(), response.bodyString(), response.header("Retry-After"));
   }
 
-  <T> T parse(String json, Class<T> type) {
-    return serialization.unmarshal(json, type);
-  }
-
   /** A name as it stands in a path. */
   static String segment(String name) {
     return URLEncoder.encode(name, StandardCharsets.UTF_8).replace("+", "%20");
@@ -226,10 +226,10 @@ public final class KubeClient implements Component {
     c.setRequestRetryBackoffLimit(0);
     c.setWatchReconnectInterval(
         RandomGenerator.getDefault().nextInt(RECONNECT_LEAST, RECONNECT_MOST));
-    try {
+    try (var _ = EmptyTrust.of(c)) {
       return new KubernetesClientBuilder()
           .withConfig(c)
-          .withKubernetesSerialization(serialization)
+          .withKubernetesSerialization(Types.ALL)
           .withHttpClientFactory(traffic.httpClients())
           .build();
     } catch (RuntimeException e) {
@@ -238,23 +238,44 @@ public final class KubeClient implements Component {
   }
 
   /**
+   * Begins in the background what the first request would wait for and what needs no configuration
+   * yet. A command calls it first; on two processors it saves the time that reading the
+   * configuration takes.
+   */
+  public static void prepare() {
+    Thread.ofPlatform()
+        .daemon()
+        .name("prepare")
+        .start(
+            () -> {
+              try {
+                SSLContext.getInstance("TLS").init(null, new TrustManager[0], new SecureRandom());
+                KeyPairGenerator.getInstance("X25519").generateKeyPair();
+                Types.ALL.unmarshal("{\"kind\":\"Status\",\"apiVersion\":\"v1\"}", Status.class);
+              } catch (GeneralSecurityException | RuntimeException e) {
+                // Whatever it is, the request that needs it tells it with more to say.
+                log.debug("kubernetes: cannot prepare", e);
+              }
+            });
+  }
+
+  /**
    * Knows only the types that watches deliver: fabric8's default loads every class of every model
    * jar.
    */
-  private static KubernetesSerialization serialization() {
-    var serialization = new KubernetesSerialization(new ObjectMapper(), false);
-    Stream.of(
-            Namespace.class,
-            NamespaceList.class,
-            Node.class,
-            NodeList.class,
-            Pod.class,
-            PodList.class,
-            PodDisruptionBudget.class,
-            PodDisruptionBudgetList.class,
-            Status.class)
-        .forEach(serialization::registerKubernetesResource);
-    return serialization;
+  private static final class Types {
+    static final KubernetesSerialization ALL =
+        new KubernetesSerialization(new ObjectMapper(), false);
+
+    static {
+      Stream.of(
+              Watched.NodeItem.class,
+              Watched.PodItem.class,
+              Watched.NamespaceItem.class,
+              Watched.BudgetItem.class,
+              Status.class)
+          .forEach(ALL::registerKubernetesResource);
+    }
   }
 
   private static int millis(Duration duration) {

@@ -1,6 +1,6 @@
 package nodeward.kube;
 
-import io.fabric8.kubernetes.api.model.Namespace;
+import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
@@ -34,10 +34,10 @@ public final class KubeNamespaces implements Namespaces, Component {
   // What kubectl keeps there is as large as the rest and needed by nobody here.
   private static final String LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
 
-  private record View(String name, Map<String, String> annotations) {}
+  record View(String name, Map<String, String> annotations) {}
 
   /** One watch, the names that it selects and what it has told. */
-  private record Followed(Set<String> names, Watch<Namespace, View> watch) {}
+  private record Followed(Set<String> names, Watch<Watched.NamespaceItem, View> watch) {}
 
   private final KubeClient kube;
   private final Loop loop = new Loop("namespaces", this::pass);
@@ -166,7 +166,7 @@ public final class KubeNamespaces implements Namespaces, Component {
     return annotations == null ? new Answer.Absent() : new Answer.Found(annotations);
   }
 
-  private static Optional<String> trouble(Watch<Namespace, View> watch) {
+  private static Optional<String> trouble(Watch<Watched.NamespaceItem, View> watch) {
     return watch.health() instanceof Health.Degraded d ? Optional.of(d.why()) : Optional.empty();
   }
 
@@ -205,14 +205,13 @@ public final class KubeNamespaces implements Namespaces, Component {
     return followed.names.containsAll(wanted);
   }
 
-  private Watch<Namespace, View> watch(Set<String> names) {
+  private Watch<Watched.NamespaceItem, View> watch(Set<String> names) {
     String[] selected = names.stream().sorted().toArray(String[]::new);
     return new Watch<>(
         "namespaces",
         kube,
-        client -> client.namespaces().withLabelIn(NAME_LABEL, selected),
-        Namespace::new,
-        KubeNamespaces::view);
+        client -> client.resources(Watched.NamespaceItem.class).withLabelIn(NAME_LABEL, selected),
+        Watched.NamespaceItem::new);
   }
 
   /** Takes in what the watch has told; the one that it replaces serves until its first list. */
@@ -242,17 +241,9 @@ public final class KubeNamespaces implements Namespaces, Component {
     listeners.forEach(Runnable::run);
   }
 
-  private static View view(Namespace namespace) {
-    var annotations = new HashMap<String, String>();
-    Map<String, String> given = namespace.getMetadata().getAnnotations();
-    if (given != null) {
-      given.forEach(
-          (key, value) -> {
-            if (key != null && value != null && !key.equals(LAST_APPLIED)) {
-              annotations.put(key, value);
-            }
-          });
-    }
-    return new View(namespace.getMetadata().getName(), Map.copyOf(annotations));
+  static View view(JsonNode namespace) {
+    var annotations = new HashMap<>(Domain.annotations(namespace));
+    annotations.remove(LAST_APPLIED);
+    return new View(namespace.at("/metadata/name").asText(""), Map.copyOf(annotations));
   }
 }

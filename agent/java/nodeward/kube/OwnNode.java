@@ -6,7 +6,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import io.fabric8.kubernetes.api.model.Node;
 import java.io.IOException;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
@@ -38,7 +37,7 @@ public final class OwnNode implements Nodes, Component {
   private final KubeClient kube;
   private final String name;
   private final Time time;
-  private final Watch<Node, NodeView> watch;
+  private final Watch<Watched.NodeItem, NodeView> watch;
 
   public OwnNode(KubeClient kube, String name, Time time) {
     this.kube = kube;
@@ -48,9 +47,8 @@ public final class OwnNode implements Nodes, Component {
         new Watch<>(
             "nodes",
             kube,
-            client -> client.nodes().withField("metadata.name", name),
-            Node::new,
-            Domain::node);
+            client -> client.resources(Watched.NodeItem.class).withField("metadata.name", name),
+            Watched.NodeItem::new);
   }
 
   @Override
@@ -206,7 +204,7 @@ public final class OwnNode implements Nodes, Component {
   }
 
   private NodeView view(Answer answer) {
-    return Domain.node(kube.parse(answer.body(), Node.class));
+    return Domain.node(answer.json());
   }
 
   private String path() {

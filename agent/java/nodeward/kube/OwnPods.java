@@ -1,6 +1,5 @@
 package nodeward.kube;
 
-import io.fabric8.kubernetes.api.model.PodList;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -22,7 +21,7 @@ public final class OwnPods implements Pods, Component {
   private final String node;
   private final String labelSelector;
   private final int page;
-  private final Watch<io.fabric8.kubernetes.api.model.Pod, Pod> watch;
+  private final Watch<Watched.PodItem, Pod> watch;
 
   public OwnPods(KubeClient kube, String node) {
     this(kube, node, "", PAGE);
@@ -46,11 +45,14 @@ public final class OwnPods implements Pods, Component {
             "pods",
             kube,
             client -> {
-              var ofNode = client.pods().inAnyNamespace().withField("spec.nodeName", node);
+              var ofNode =
+                  client
+                      .resources(Watched.PodItem.class)
+                      .inAnyNamespace()
+                      .withField("spec.nodeName", node);
               return labelSelector.isEmpty() ? ofNode : ofNode.withLabelSelector(labelSelector);
             },
-            io.fabric8.kubernetes.api.model.Pod::new,
-            Domain::pod);
+            Watched.PodItem::new);
   }
 
   @Override
@@ -93,6 +95,11 @@ public final class OwnPods implements Pods, Component {
   }
 
   @Override
+  public boolean listed() {
+    return watch.synced();
+  }
+
+  @Override
   public void onChange(Runnable listener) {
     watch.onChange(listener);
   }
@@ -111,9 +118,7 @@ public final class OwnPods implements Pods, Component {
       if (!answer.accepted()) {
         throw answer.failure();
       }
-      kube.parse(answer.body(), PodList.class).getItems().stream()
-          .map(Domain::pod)
-          .forEach(pods::add);
+      answer.json().path("items").forEach(item -> pods.add(Domain.pod(item)));
       next = answer.json().at("/metadata/continue").asText("");
     } while (!next.isEmpty());
     return List.copyOf(pods);

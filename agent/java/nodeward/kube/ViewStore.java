@@ -1,14 +1,11 @@
 package nodeward.kube;
 
-import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.ObjectMeta;
-import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.informers.cache.Cache;
 import io.fabric8.kubernetes.client.informers.cache.ItemStore;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -18,16 +15,14 @@ import org.jspecify.annotations.Nullable;
  * informer it gives objects back that hold only name, namespace and resourceVersion, which is all
  * that it looks at. Written by one thread at a time, read by any.
  */
-final class ViewStore<T extends HasMetadata, V> implements ItemStore<T> {
+final class ViewStore<T extends Watched<V>, V> implements ItemStore<T> {
   private record Item<V>(String namespace, String name, String resourceVersion, V view) {}
 
   private final Supplier<T> empty;
-  private final Function<T, V> view;
   private final Map<String, Item<V>> items = new ConcurrentHashMap<>();
 
-  ViewStore(Supplier<T> empty, Function<T, V> view) {
+  ViewStore(Supplier<T> empty) {
     this.empty = empty;
-    this.view = view;
   }
 
   List<V> views() {
@@ -49,7 +44,7 @@ final class ViewStore<T extends HasMetadata, V> implements ItemStore<T> {
                 text(meta.getNamespace()),
                 text(meta.getName()),
                 text(meta.getResourceVersion()),
-                view.apply(object))));
+                object.view())));
   }
 
   @Override
@@ -83,12 +78,7 @@ final class ViewStore<T extends HasMetadata, V> implements ItemStore<T> {
 
   private T restored(Item<V> item) {
     T object = empty.get();
-    object.setMetadata(
-        new ObjectMetaBuilder()
-            .withNamespace(item.namespace.isEmpty() ? null : item.namespace)
-            .withName(item.name)
-            .withResourceVersion(item.resourceVersion)
-            .build());
+    object.setMetadata(Watched.metadata(item.namespace, item.name, item.resourceVersion));
     return object;
   }
 

@@ -1,6 +1,5 @@
 package nodeward.kube;
 
-import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.dsl.Informable;
 import io.fabric8.kubernetes.client.informers.ResourceEventHandler;
@@ -31,7 +30,7 @@ import org.slf4j.LoggerFactory;
  * @param <T> the type of the API
  * @param <V> what is kept of it
  */
-final class Watch<T extends HasMetadata, V> implements AutoCloseable {
+final class Watch<T extends Watched<V>, V> implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(Watch.class);
   private static final int REASONS_REMEMBERED = 8;
   // Between a handshake and the informer's own knowledge of it.
@@ -55,12 +54,11 @@ final class Watch<T extends HasMetadata, V> implements AutoCloseable {
       String resource,
       KubeClient kube,
       Function<KubernetesClient, Informable<T>> selection,
-      Supplier<T> empty,
-      Function<T, V> view) {
+      Supplier<T> empty) {
     this.resource = resource;
     this.kube = kube;
     this.selection = selection;
-    this.store = new ViewStore<>(empty, view);
+    this.store = new ViewStore<>(empty);
     this.starter = new Loop("watch-" + resource, this::pass);
   }
 

@@ -11,6 +11,9 @@ public interface Pods {
   /** Whether the watch has synced once and is connected; before, {@link #current} says nothing. */
   boolean watching();
 
+  /** Whether {@link #current} is a whole list, though perhaps an old one. */
+  boolean listed();
+
   /** Called on a thread of the adapter after each change of {@link #current}; must not block. */
   void onChange(Runnable listener);
 

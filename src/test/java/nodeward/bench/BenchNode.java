@@ -19,6 +19,7 @@ import nodeward.aws.FakeImds;
 import nodeward.config.Config;
 import nodeward.config.ConfigException;
 import nodeward.config.ConfigReader;
+import nodeward.kube.TlsFront;
 import nodeward.linux.FakeCri;
 import nodeward.linux.NotifySocket;
 import nodeward.simulator.SimulatedNode;

@@ -2,6 +2,7 @@ package nodeward.bench;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -13,6 +14,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import nodeward.cluster.AuditEntry;
@@ -30,7 +34,7 @@ final class Draining implements Area {
   private static final int ROUNDS = 3;
   private static final int REACTIONS = 10;
   private static final Duration STOPS_AFTER = Duration.ofSeconds(1);
-  private static final Duration LOOK = Duration.ofMillis(50);
+  private static final Duration LOOK = Duration.ofMillis(20);
   private static final Duration LIMIT = Duration.ofMinutes(3);
   private static final String KUBECTL = "kubectl";
 
@@ -230,8 +234,9 @@ final class Draining implements Area {
     }
   }
 
-  /** Plays the kubelet: each pod is gone one second after it began to end. */
+  /** Plays the kubelet: each pod, beside the others, is gone one second after it began to end. */
   static void endPods(ControlPlane plane, String node, Map<String, Long> since) throws IOException {
+    var due = new ArrayList<String>();
     String path = "/api/v1/namespaces/" + node + "/pods";
     long now = System.nanoTime();
     for (JsonNode pod : plane.get(path + "?resourceVersion=0").path("items")) {
@@ -241,9 +246,28 @@ final class Draining implements Area {
         // The mark keeps a pod from being ended twice while the API server's cache shows it.
         if (first != Long.MAX_VALUE && now - first >= STOPS_AFTER.toNanos()) {
           since.put(name, Long.MAX_VALUE);
-          plane.delete(path + "/" + name + "?gracePeriodSeconds=0");
+          due.add(path + "/" + name + "?gracePeriodSeconds=0");
         }
       }
+    }
+    try (var threads = Executors.newVirtualThreadPerTaskExecutor()) {
+      var deletions = new ArrayList<Future<String>>();
+      for (String pod : due) {
+        deletions.add(
+            threads.submit(
+                () -> {
+                  plane.delete(pod);
+                  return pod;
+                }));
+      }
+      for (Future<String> deletion : deletions) {
+        deletion.get();
+      }
+    } catch (ExecutionException e) {
+      throw new IOException("cannot end the pods of " + node, e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new InterruptedIOException("ending the pods of " + node);
     }
   }
 

@@ -30,6 +30,8 @@ public final class Training {
     Path cache = Path.of(args[2]).toAbsolutePath();
     SimulatedNode.delete(directory);
     Files.deleteIfExists(cache);
+    Path jars = Path.of(args[0]).toAbsolutePath().resolveSibling("../lib").normalize();
+    System.out.println("given stack maps: " + String.join(" ", OldClasses.rewrite(jars)));
     try (var world = new BenchNode(directory, Path.of(args[0]).toAbsolutePath())) {
       world.start(Map.of("JDK_JAVA_OPTIONS", RECORD + cache));
       live(world);

@@ -14,6 +14,8 @@ import nodeward.http.ControlServer;
 import nodeward.http.StatusSource;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class CliTest {
   @TempDir private Path dir;
@@ -126,6 +128,20 @@ class CliTest {
   void aNamedCommandIsReadAlone() {
     assertThat(Cli.commandLine("run", "--help").getSubcommands()).containsOnlyKeys("run");
     assertThat(Cli.commandLine("--help").getSubcommands()).containsKeys("run", "drain", "version");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"drain", "cordon", "uncordon"})
+  void aKubeconfigThatIsNotThereEndsACommandAtOnce(String command) {
+    String missing = dir.resolve("missing").toString();
+
+    assertThat(run(command, "node", "--kubeconfig", missing)).isEqualTo(1);
+
+    assertThat(err.toString().lines())
+        .singleElement()
+        .asString()
+        .contains("kubeconfig " + missing)
+        .endsWith("does not exist");
   }
 
   private int run(String... args) {

@@ -244,7 +244,7 @@ final class DrainConformanceTest {
     scene.pod("bar");
     scene.api.answerText(r -> r.path().contains("/pods/bar"), 503, "no upstream");
 
-    Ended ended = scene.run("drain", "node", "--timeout=6s", "--disable-eviction=" + deletes);
+    Ended ended = scene.run("drain", "node", "--timeout=3s", "--disable-eviction=" + deletes);
 
     assertThat(ended.code()).isEqualTo(3);
     assertThat(scene.has("bar")).isTrue();
@@ -534,7 +534,7 @@ final class DrainConformanceTest {
     scene.api.edit(
         "namespaces", "", "default", n -> n.withObject("/status").put("phase", "Terminating"));
 
-    Ended ended = scene.run("drain", "node", "--timeout=6s");
+    Ended ended = scene.run("drain", "node", "--timeout=3s");
 
     assertThat(ended.code()).isEqualTo(3);
     assertThat(ended.err())
@@ -595,7 +595,7 @@ final class DrainConformanceTest {
     scene.pod("bar");
     scene.api.answer(r -> r.path().endsWith("/eviction"), 429, Map.of("Retry-After", "60"), "busy");
 
-    Ended ended = scene.run("drain", "node", "--timeout=6s");
+    Ended ended = scene.run("drain", "node", "--timeout=3s");
 
     assertThat(ended.code()).isEqualTo(3);
     assertThat(ended.err().getFirst()).contains("(will retry after 60s): busy");
@@ -607,7 +607,7 @@ final class DrainConformanceTest {
     scene.pod("bar");
     scene.budget("never", "bar", 0);
 
-    Ended ended = scene.run("drain", "node", "--timeout=6s");
+    Ended ended = scene.run("drain", "node", "--timeout=3s");
 
     assertThat(ended.code()).isEqualTo(3);
     assertThat(ended.err()).anyMatch(l -> l.contains("time is up") && l.contains("never"));
@@ -652,7 +652,7 @@ final class DrainConformanceTest {
     scene.pod("bar");
     scene.budget("one", "bar", 5);
     scene.budget("two", "bar", 5);
-    var drain = scene.start("drain", "node", "--timeout=6s");
+    var drain = scene.start("drain", "node", "--timeout=3s");
 
     Ended ended = drain.get();
 

@@ -183,6 +183,9 @@ final class DrainOutputTest {
     bar.begun("node", 2);
     bar.accept(new Progress.Gone(FakeNode.pod("shop", "db", "")));
     bar.accept(new Progress.Blocked(web, "budget b", Duration.ofSeconds(5)));
+    bar.accept(new Progress.Evicted(FakeNode.pod("shop", "api", "")));
+    bar.turn(Instant.EPOCH);
+    bar.accept(new Progress.Left(web, "budget b"));
     bar.ended(
         "node", new DrainReport(DrainReport.End.DRAINED, List.of(), List.of(), Duration.ZERO));
     bar.close();
@@ -190,7 +193,7 @@ final class DrainOutputTest {
     assertThat(terminal.toString(StandardCharsets.UTF_8))
         .contains("drain node")
         .contains("1/2")
-        .contains("shop/web: budget b");
+        .contains("2 wait, shop/api: is ending");
     assertThat(out.toString()).contains("pod/db evicted\n").contains("node/node drained\n");
   }
 }

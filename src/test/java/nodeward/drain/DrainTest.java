@@ -71,7 +71,7 @@ final class DrainTest {
 
   @Test
   void anEmptyListBeforeTheFirstSyncIsNotADrainedNode() {
-    node.watching(FakeNode.Watch.LOST);
+    node.watching(FakeNode.Watch.UNLISTED);
     Drain drain = drain(Instant.MAX);
 
     assertThat(look(drain)).isEmpty();
@@ -82,6 +82,21 @@ final class DrainTest {
     node.watching(FakeNode.Watch.CONNECTED);
     look(drain);
     assertThat(node.evictions).containsExactly("default/web");
+  }
+
+  @Test
+  void whatIsListedIsEvictedBeforeTheWatchStands() {
+    node.watching(FakeNode.Watch.LOST);
+    node.put(web);
+    Drain drain = drain(Instant.MAX);
+
+    assertThat(look(drain)).isEmpty();
+    assertThat(node.evictions).containsExactly("default/web");
+    node.remove(web);
+    assertThat(look(drain)).isEmpty();
+
+    node.watching(FakeNode.Watch.CONNECTED);
+    assertThat(look(drain)).contains(End.DRAINED);
   }
 
   @Test
@@ -182,7 +197,7 @@ final class DrainTest {
 
   @Test
   void podsThatCouldNotBeSeenUntilTheDeadlineAreNotCalledDrained() {
-    node.watching(FakeNode.Watch.LOST);
+    node.watching(FakeNode.Watch.UNLISTED);
     Drain drain = drain(time.now().plusSeconds(3));
     look(drain);
 

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
 import java.io.InterruptedIOException;
+import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -20,6 +21,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class KubeClientTest {
+  private static final String TRUST_STORE = "javax.net.ssl.trustStore";
+
   @TempDir Path directory;
   private Scene scene;
 
@@ -206,6 +209,39 @@ class KubeClientTest {
     assertThat(first).isEqualTo("first");
     assertThat(second).isEqualTo("second");
     assertThat(last).isEqualTo("second");
+  }
+
+  @Test
+  void onlyTheClustersOwnAuthorityVouchesForTheApiServer() throws Exception {
+    Path publicAuthorities = Files.createDirectory(directory.resolve("public"));
+    Path own = Files.createDirectory(directory.resolve("own"));
+    try (var impostor = new TlsFront(publicAuthorities, address());
+        var server = new TlsFront(own, address())) {
+      Path kubeconfig = Files.writeString(directory.resolve("tls"), server.kubeconfig());
+      Path misled =
+          Files.writeString(
+              directory.resolve("misled"),
+              server
+                  .kubeconfig()
+                  .replace(Integer.toString(server.port()), Integer.toString(impostor.port())));
+      System.setProperty(TRUST_STORE, publicAuthorities.resolve("tls.p12").toString());
+      System.setProperty(TRUST_STORE + "Password", "changeit");
+
+      try (var kube = client(kubeconfig.toString(), Map.of());
+          var other = client(misled.toString(), Map.of())) {
+        assertThat(new OwnNode(kube, "n", Time.SYSTEM).read()).isEmpty();
+        assertThatThrownBy(new OwnNode(other, "n", Time.SYSTEM)::read)
+            .isInstanceOf(IOException.class)
+            .hasMessageContaining("PKIX path");
+      }
+    } finally {
+      System.clearProperty(TRUST_STORE);
+      System.clearProperty(TRUST_STORE + "Password");
+    }
+  }
+
+  private InetSocketAddress address() {
+    return new InetSocketAddress(scene.api.uri().getHost(), scene.api.uri().getPort());
   }
 
   private double count(String verb, String code) {

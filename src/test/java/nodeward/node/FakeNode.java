@@ -41,6 +41,7 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
   private Optional<Runnable> beforeChange = Optional.empty();
   private List<String> taintManagers = List.of();
   private boolean watching = true;
+  private boolean listed = true;
   private int version;
   private int registrations;
 
@@ -103,13 +104,15 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
 
   public synchronized void watching(Watch watch) {
     watching = watch == Watch.CONNECTED;
+    listed = watch != Watch.UNLISTED;
     tellListeners();
   }
 
   /** Whether the watches are connected. */
   public enum Watch {
     CONNECTED,
-    LOST
+    LOST,
+    UNLISTED
   }
 
   /** Runs once, right before the next change is compared with what is stored. */
@@ -243,6 +246,13 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
       @Override
       public boolean watching() {
         return FakeNode.this.watching();
+      }
+
+      @Override
+      public boolean listed() {
+        synchronized (FakeNode.this) {
+          return listed;
+        }
       }
 
       @Override

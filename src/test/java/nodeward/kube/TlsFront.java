@@ -1,4 +1,4 @@
-package nodeward.bench;
+package nodeward.kube;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -22,7 +22,7 @@ import javax.net.ssl.SSLContext;
  * TLS before a server of loopback that speaks plain HTTP, since every real API server speaks TLS
  * and the agent pays for it in time and memory. Its certificate is made by the JDK's keytool.
  */
-final class TlsFront implements AutoCloseable {
+public final class TlsFront implements AutoCloseable {
   private static final char[] PASSWORD = "changeit".toCharArray();
 
   private final ServerSocket listener;
@@ -31,7 +31,8 @@ final class TlsFront implements AutoCloseable {
   private final Set<Socket> open = ConcurrentHashMap.newKeySet();
 
   /** {@code directory} takes the certificate. */
-  TlsFront(Path directory, InetSocketAddress behind) throws IOException, InterruptedException {
+  public TlsFront(Path directory, InetSocketAddress behind)
+      throws IOException, InterruptedException {
     this.behind = behind;
     Path store = directory.resolve("tls.p12");
     Path pem = directory.resolve("tls.pem");
@@ -58,16 +59,16 @@ final class TlsFront implements AutoCloseable {
     Thread.ofVirtual().name("tls-front").start(this::accept);
   }
 
-  int port() {
+  public int port() {
     return listener.getLocalPort();
   }
 
   /** The certificate, which is its own authority, as PEM. */
-  String certificate() {
+  public String certificate() {
     return certificate;
   }
 
-  String kubeconfig() {
+  public String kubeconfig() {
     return """
     apiVersion: v1
     kind: Config
