@@ -34,16 +34,20 @@ record Kubelet(List<String> arguments, JsonNode configuration) {
       processes = all.filter(p -> p.getFileName().toString().matches("\\d+")).sorted().toList();
     }
     for (Path process : processes) {
-      try {
-        if (Files.readString(process.resolve("comm")).strip().equals("kubelet")
-            && Files.readSymbolicLink(process.resolve("ns/net")).equals(ownNetwork)) {
-          return Optional.of(read(process));
-        }
-      } catch (NoSuchFileException e) {
-        continue; // it has ended
+      if (isKubelet(process, ownNetwork)) {
+        return Optional.of(read(process));
       }
     }
     return Optional.empty();
+  }
+
+  private static boolean isKubelet(Path process, Path network) throws IOException {
+    try {
+      return Files.readString(process.resolve("comm")).strip().equals("kubelet")
+          && Files.readSymbolicLink(process.resolve("ns/net")).equals(network);
+    } catch (NoSuchFileException e) {
+      return false; // it has ended
+    }
   }
 
   private static Kubelet read(Path process) throws IOException {

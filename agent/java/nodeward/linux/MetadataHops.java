@@ -45,6 +45,12 @@ public final class MetadataHops {
       if (!(InetAddress.ofLiteral(endpoint.getHost()) instanceof Inet4Address address)) {
         return List.of(Finding.note("hop limit of instance metadata: only seen over IPv4", ""));
       }
+      // It must answer at all, or its silence would be taken for a limit.
+      if (!answers(address, TOKEN, 0).startsWith("HTTP/1.1 200")) {
+        return List.of(
+            Finding.unknown(
+                "hop limit of instance metadata: it gives no token", "allow version 2 of it"));
+      }
       return List.of(hops(address), versionOne(address));
     } catch (IllegalArgumentException e) {
       return List.of(Finding.note("hop limit of instance metadata: not of a host name", ""));
@@ -55,11 +61,6 @@ public final class MetadataHops {
   }
 
   private Finding hops(Inet4Address address) throws IOException {
-    // It must answer at all, or its silence would be taken for a limit.
-    if (!answers(address, TOKEN, 0).startsWith("HTTP/1.1 200")) {
-      return Finding.unknown(
-          "hop limit of instance metadata: it gives no token", "allow version 2 of it");
-    }
     return answers(address, TOKEN, ONE_MORE_HOP).isEmpty()
         ? Finding.ok("instance metadata answers no further than this node (hop limit 1)")
         : Finding.note(

@@ -53,7 +53,7 @@ public final class OwnProcess extends Collector {
     return families;
   }
 
-  private static GaugeMetricFamily gauge(String name, String help, double value) {
-    return new GaugeMetricFamily(name, help, value);
+  private static GaugeMetricFamily gauge(String name, String help, long value) {
+    return new GaugeMetricFamily(name, help, (double) value);
   }
 }

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.net.SocketTimeoutException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
@@ -94,7 +95,10 @@ public final class SystemBus implements Units {
       Thread.currentThread().interrupt();
       throw new IOException("systemd: " + what + ": interrupted", e);
     } catch (ExecutionException e) {
-      throw new IOException("systemd: %s: %s".formatted(what, e.getCause().getMessage()), e);
+      throw new IOException(
+          "systemd: %s: %s"
+              .formatted(what, Objects.requireNonNullElse(e.getCause(), e).getMessage()),
+          e);
     }
   }
 }
