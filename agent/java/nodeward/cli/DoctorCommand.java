@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import nodeward.aws.AwsClients;
 import nodeward.aws.HookPermissions;
 import nodeward.aws.Imds;
@@ -92,7 +93,7 @@ final class DoctorCommand implements Callable<Integer> {
               KubePermissions.of(kube, config),
               new HookPermissions(
                   aws, imds, config.termination().autoScaling(), HookPermissions.Extent.ALL))) {
-        each.check().forEach(check -> findings.add(finding(check)));
+        findings.addAll(rights(each));
       }
     }
     KubeletChecks.Told kubelet = new KubeletChecks(config).look();
@@ -163,6 +164,20 @@ final class DoctorCommand implements Callable<Integer> {
     } catch (IOException e) {
       return Finding.wrong("instance metadata: " + e.getMessage(), "allow it on the instance");
     }
+  }
+
+  /** What keeps all of them from being known is told once. */
+  private static List<Finding> rights(Permissions permissions) {
+    List<Check> checks = permissions.check();
+    boolean nobodyTells =
+        checks.stream().allMatch(c -> c.verdict() == Permissions.Verdict.UNKNOWN)
+            && checks.stream().map(Check::hint).distinct().count() == 1;
+    return nobodyTells
+        ? List.of(
+            Finding.unknown(
+                checks.stream().map(Check::what).collect(Collectors.joining(", ")),
+                checks.getFirst().hint()))
+        : checks.stream().map(DoctorCommand::finding).toList();
   }
 
   private static Finding finding(Check check) {
