@@ -17,6 +17,7 @@ import java.util.Set;
 import java.util.random.RandomGenerator;
 import nodeward.aws.AutoScalingHook;
 import nodeward.aws.AutoScalingLaunchHook;
+import nodeward.aws.AutoScalingReplacement;
 import nodeward.aws.AwsClients;
 import nodeward.aws.HookPermissions;
 import nodeward.aws.Imds;
@@ -55,6 +56,7 @@ import nodeward.kube.KubeRepairTurn;
 import nodeward.kube.KubeTokenReviews;
 import nodeward.kube.OwnNode;
 import nodeward.kube.OwnPods;
+import nodeward.linux.ChildProcess;
 import nodeward.linux.CriSandboxes;
 import nodeward.linux.CriSocket;
 import nodeward.linux.DockerSocket;
@@ -73,6 +75,7 @@ import nodeward.metadata.SessionTags;
 import nodeward.readiness.Boot;
 import nodeward.readiness.GateKeeper;
 import nodeward.readiness.LaunchWatch;
+import nodeward.runtime.Evacuation;
 import nodeward.runtime.Remediation;
 import nodeward.runtime.RuntimeWatch;
 import nodeward.termination.Notice;
@@ -120,7 +123,9 @@ public final class Agent implements StatusSource, AutoCloseable {
     new OwnProcess().register(registry);
     String name = config.node().name();
 
-    var kube = new KubeClient(config.kubernetes(), version, environment, registry);
+    var kube =
+        new KubeClient(
+            config.kubernetes(), name, new ChildProcess()::run, version, environment, registry);
     var node = new OwnNode(kube, name, time);
     var pods = new OwnPods(kube, name);
     var events = new KubeEvents(kube, name, time);
@@ -183,25 +188,19 @@ public final class Agent implements StatusSource, AutoCloseable {
       parts.add(
           new ConntrackWatch(config.conntrack(), table, flows, uptime, board, registry, time));
     }
-    if (config.runtime().enabled()) {
-      var runtimes = config.runtime();
-      var ports =
-          new RuntimeWatch.Ports(
-              new DockerSocket(runtimes.dockerSocket()),
-              new CriSocket(runtimes.containerdSocket()),
-              new KubeletHealth(runtimes.kubeletHealth().orElse(URI.create("http://localhost"))),
-              new SystemBus(runtimes.systemBus()),
-              new Procfs(config.node().procRoot())::ioStalled);
-      var watch = new RuntimeWatch(runtimes, ports, board, registry, time);
-      parts.add(watch);
-      if (runtimes.remediation().enabled()) {
-        var mending =
-            new Remediation.Ports(
-                ports.units(), ports.disk(), new KubeRepairTurn(kube, name, time), events);
-        parts.add(
-            new Remediation(runtimes, config.state().directory(), watch, mending, registry, time));
-      }
-    }
+    var runtimes = config.runtime();
+    var runtimePorts =
+        new RuntimeWatch.Ports(
+            new DockerSocket(runtimes.dockerSocket()),
+            new CriSocket(runtimes.containerdSocket()),
+            new KubeletHealth(runtimes.kubeletHealth().orElse(URI.create("http://localhost"))),
+            new SystemBus(runtimes.systemBus()),
+            new Procfs(config.node().procRoot())::ioStalled);
+    Optional<RuntimeWatch> runtimeWatch =
+        runtimes.enabled()
+            ? Optional.of(new RuntimeWatch(runtimes, runtimePorts, board, registry, time))
+            : Optional.empty();
+    runtimeWatch.ifPresent(parts::add);
     if (config.gate().enabled()) {
       Optional<LaunchWatch> launch = Optional.empty();
       if (config.gate().launchHook().enabled()) {
@@ -227,6 +226,7 @@ public final class Agent implements StatusSource, AutoCloseable {
               time));
     }
     var orders = new LinkedHashMap<String, ControlServer.Order>();
+    var evacuation = Evacuation.NONE;
     if (config.termination().enabled()) {
       var drainer =
           new Drainer(
@@ -261,6 +261,7 @@ public final class Agent implements StatusSource, AutoCloseable {
               registry,
               time);
       parts.add(termination);
+      evacuation = new RepairDrain(termination);
       orders.putAll(new Orders(config.termination(), termination, time).all());
       if (config.termination().shutdown().enabled() && config.termination().shutdown().inhibit()) {
         parts.add(
@@ -279,11 +280,26 @@ public final class Agent implements StatusSource, AutoCloseable {
               RandomGenerator.getDefault(),
               registry));
     }
+    if (runtimeWatch.isPresent() && runtimes.remediation().enabled()) {
+      var mending =
+          new Remediation.Ports(
+              runtimePorts.units(),
+              runtimePorts.disk(),
+              new KubeRepairTurn(kube, name, time),
+              events,
+              evacuation,
+              new AutoScalingReplacement(aws, imds));
+      parts.add(
+          new Remediation(
+              runtimes, config.state().directory(), runtimeWatch.get(), mending, registry, time));
+    } else {
+      evacuation.end(); // of an agent before, with another configuration
+    }
     parts.add(new AdminServer(config.admin(), metrics, this));
     parts.add(new ControlServer(config.control().socket(), this, orders, pages));
     this.pulse =
         new Pulse(
-            parts, systemd.watchdog().map(w -> w.dividedBy(2)).orElse(PULSE), systemd::alive, time);
+            parts, systemd.watchdog().map(w -> w.dividedBy(2)).orElse(PULSE), this::beat, time);
     parts.add(pulse);
     metrics.watch(parts);
   }
@@ -291,6 +307,7 @@ public final class Agent implements StatusSource, AutoCloseable {
   /** Returns when every part serves; otherwise none of them runs any more. */
   public void start() throws IOException {
     lifecycle.start(parts);
+    systemd.status(standing());
     systemd.ready();
     log.info(
         "agent: ready version={} node={} pid={}",
@@ -355,6 +372,16 @@ public final class Agent implements StatusSource, AutoCloseable {
   @Override
   public boolean alive() {
     return pulse.alive();
+  }
+
+  private void beat() {
+    systemd.alive();
+    systemd.status(standing());
+  }
+
+  private String standing() {
+    List<String> troubles = troubles();
+    return troubles.isEmpty() ? "all is well" : String.join("; ", troubles);
   }
 
   /**

@@ -150,7 +150,7 @@ public final class ImdsNotices implements Notices {
       case AUTO_SCALING -> NoticeDocuments.targetLifecycleState(body);
       case MAINTENANCE -> NoticeDocuments.scheduledEvents(body);
       case REBALANCE -> NoticeDocuments.rebalance(body);
-      case MANUAL, SHUTDOWN -> Parsed.NOTHING;
+      case MANUAL, REPAIR, SHUTDOWN -> Parsed.NOTHING;
     };
   }
 
@@ -177,7 +177,7 @@ public final class ImdsNotices implements Notices {
   private static Optional<Instant> time(Notice notice) {
     return switch (notice.kind()) {
       case SPOT, REBALANCE -> parse(notice.id().replaceFirst("^(spot:[^:]*|rebalance):", ""));
-      case AUTO_SCALING, MAINTENANCE, MANUAL, SHUTDOWN -> Optional.empty();
+      case AUTO_SCALING, MAINTENANCE, MANUAL, REPAIR, SHUTDOWN -> Optional.empty();
     };
   }
 

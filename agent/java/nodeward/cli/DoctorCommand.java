@@ -23,6 +23,7 @@ import nodeward.config.ConfigException;
 import nodeward.http.ControlClient;
 import nodeward.kube.KubeClient;
 import nodeward.kube.KubePermissions;
+import nodeward.linux.ChildProcess;
 import nodeward.linux.HealthChecks;
 import nodeward.linux.KubeletChecks;
 import nodeward.linux.MetadataHops;
@@ -82,7 +83,12 @@ final class DoctorCommand implements Callable<Integer> {
         var aws = new AwsClients(config.aws(), imds, time);
         var kube =
             new KubeClient(
-                config.kubernetes(), Cli.version(), System.getenv(), new CollectorRegistry())) {
+                config.kubernetes(),
+                config.node().name(),
+                new ChildProcess()::run,
+                Cli.version(),
+                System.getenv(),
+                new CollectorRegistry())) {
       Finding metadata = metadata(imds);
       findings.add(metadata);
       if (metadata.level() == Level.OK) {
@@ -95,6 +101,8 @@ final class DoctorCommand implements Callable<Integer> {
                   aws, imds, config.termination().autoScaling(), HookPermissions.Extent.ALL))) {
         findings.addAll(rights(each));
       }
+      findings.add(
+          Finding.note("on the API server the agent is: " + kube.status().get("credentials"), ""));
     }
     KubeletChecks.Told kubelet = new KubeletChecks(config).look();
     findings.addAll(kubelet.findings());

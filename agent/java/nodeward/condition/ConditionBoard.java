@@ -317,15 +317,13 @@ public final class ConditionBoard implements Component, Conditions {
    */
   private void removeOrphans(NodeView node) throws IOException {
     Set<String> before = remembered;
+    List<String> stopped = leftBehind(node);
     List<String> orphans;
     synchronized (this) {
       orphans =
           node.conditions().stream()
-              .filter(
-                  c ->
-                      OWN.contains(c.type())
-                          && (c.reason().equals(STOPPED) || before.contains(c.type())))
               .map(Condition::type)
+              .filter(type -> stopped.contains(type) || before.contains(type) && OWN.contains(type))
               .filter(type -> !stated.containsKey(type))
               .toList();
     }
@@ -352,6 +350,14 @@ public final class ConditionBoard implements Component, Conditions {
     } catch (IOException e) {
       log.warn("conditions: not remembered what was stated why=\"{}\"", e.getMessage());
     }
+  }
+
+  /** The types of conditions of ours whose agent has stopped. */
+  public static List<String> leftBehind(NodeView node) {
+    return node.conditions().stream()
+        .filter(c -> c.reason().equals(STOPPED) && OWN.contains(c.type()))
+        .map(Condition::type)
+        .toList();
   }
 
   private void tell(Optional<Condition> before, Condition now) {

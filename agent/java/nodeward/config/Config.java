@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import nodeward.node.Taint;
 
@@ -33,6 +34,13 @@ public record Config(
       throw new IllegalArgumentException(
           "metadata.sessionTags holds cluster, but node.cluster is empty");
     }
+    if (runtime.enabled()
+        && runtime.remediation().enabled()
+        && runtime.remediation().drain()
+        && !termination.enabled()) {
+      throw new IllegalArgumentException(
+          "runtime.remediation.drain is true, but termination.enabled is false");
+    }
   }
 
   /** The same for the Node of this name. */
@@ -56,10 +64,39 @@ public record Config(
 
   public record Node(String name, String cluster, Path procRoot, Path criSocket) {}
 
-  public record Kubernetes(String kubeconfig, Duration requestTimeout, Duration pingInterval) {
+  public record Kubernetes(
+      String kubeconfig,
+      Duration requestTimeout,
+      Duration pingInterval,
+      Identity identity,
+      List<Path> kubeletKubeconfigs,
+      String serviceAccount) {
+    private static final Pattern SERVICE_ACCOUNT =
+        Pattern.compile("[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?");
+
+    /** As whom the agent speaks to the API server. */
+    public enum Identity {
+      AUTO,
+      KUBECONFIG,
+      INCLUSTER,
+      KUBELET
+    }
+
     public Kubernetes {
+      kubeletKubeconfigs = List.copyOf(kubeletKubeconfigs);
       positive("requestTimeout", requestTimeout);
       positive("pingInterval", pingInterval);
+      boolean others = identity == Identity.INCLUSTER || identity == Identity.KUBELET;
+      if (others && !kubeconfig.isEmpty()) {
+        throw new IllegalArgumentException(
+            "kubeconfig is set, but identity says not to use it: leave one of them out");
+      }
+      if (identity == Identity.KUBELET && kubeletKubeconfigs.isEmpty()) {
+        throw new IllegalArgumentException("kubeletKubeconfigs is empty, but identity is kubelet");
+      }
+      if (!SERVICE_ACCOUNT.matcher(serviceAccount).matches()) {
+        throw new IllegalArgumentException("serviceAccount must be NAMESPACE/NAME");
+      }
     }
   }
 
@@ -287,10 +324,14 @@ public record Config(
       Duration after,
       Duration coolDown,
       int mostPerDay,
-      double minHealthyShare) {
+      double minHealthyShare,
+      boolean drain,
+      Duration drainDeadline,
+      boolean replace) {
     public Remediation {
       positive("after", after);
       positive("coolDown", coolDown);
+      positive("drainDeadline", drainDeadline);
       if (mostPerDay < 1) {
         throw new IllegalArgumentException("mostPerDay must be at least 1");
       }
@@ -313,7 +354,7 @@ public record Config(
       boolean evictDaemonSets,
       Duration volumeWait) {
     private static final List<String> KINDS =
-        List.of("spot", "autoscaling", "maintenance", "rebalance", "manual", "shutdown");
+        List.of("spot", "autoscaling", "maintenance", "rebalance", "manual", "repair", "shutdown");
 
     public Drain {
       forceFor = List.copyOf(forceFor);

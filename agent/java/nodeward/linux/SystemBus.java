@@ -4,6 +4,8 @@ import java.io.IOException;
 import java.net.SocketTimeoutException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
@@ -49,8 +51,18 @@ public final class SystemBus implements Units {
           }
           Object state = bus.property(SYSTEMD, path, SYSTEMD + ".Unit", "ActiveState");
           Object pid = bus.property(SYSTEMD, path, SYSTEMD + ".Service", "MainPID");
-          return Optional.of(new Unit(state.toString(), pid instanceof Long number ? number : 0));
+          Object started = bus.property(SYSTEMD, path, SYSTEMD + ".Unit", "InactiveExitTimestamp");
+          return Optional.of(
+              new Unit(
+                  state.toString(), pid instanceof Long number ? number : 0, instant(started)));
         });
+  }
+
+  /** systemd tells microseconds since 1970, and 0 for never. */
+  private static Optional<Instant> instant(Object micros) {
+    return micros instanceof Long number && number > 0
+        ? Optional.of(Instant.EPOCH.plus(number, ChronoUnit.MICROS))
+        : Optional.empty();
   }
 
   @Override

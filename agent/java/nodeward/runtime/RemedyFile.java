@@ -13,11 +13,11 @@ import java.time.DateTimeException;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Map;
-import java.util.Optional;
 import java.util.TreeMap;
 import nodeward.component.DurableFile;
 import nodeward.runtime.Remedy.Deed;
 import nodeward.runtime.Remedy.Step;
+import nodeward.runtime.Remedy.Trouble;
 
 /**
  * What was done about each runtime, on disk, so that a restarted agent, or one that restarts again
@@ -28,8 +28,9 @@ final class RemedyFile {
 
   private final Path file;
 
-  RemedyFile(Path directory) {
-    this.file = directory.resolve("remediation.json");
+  /** A dry run has a file of its own: what it would have done was not done. */
+  RemedyFile(Path directory, boolean dryRun) {
+    this.file = directory.resolve(dryRun ? "remediation-dry-run.json" : "remediation.json");
   }
 
   /**
@@ -56,7 +57,13 @@ final class RemedyFile {
   }
 
   private static void put(ObjectNode json, Remedy remedy) {
-    remedy.since().ifPresent(since -> json.put("since", since.toString()));
+    switch (remedy.trouble()) {
+      case Trouble.None() -> {}
+      case Trouble.Down(Instant began, Instant since) ->
+          json.put("began", began.toString()).put("downSince", since.toString());
+      case Trouble.Proving(Instant began, Instant since) ->
+          json.put("began", began.toString()).put("worksSince", since.toString());
+    }
     var deeds = json.putArray("deeds");
     remedy
         .deeds()
@@ -70,8 +77,16 @@ final class RemedyFile {
           new Deed(
               Step.valueOf(deed.path("step").asText()), Instant.parse(deed.path("at").asText())));
     }
-    String since = json.path("since").asText();
-    return new Remedy(
-        since.isEmpty() ? Optional.empty() : Optional.of(Instant.parse(since)), deeds);
+    return new Remedy(trouble(json), deeds);
+  }
+
+  private static Trouble trouble(JsonNode json) {
+    if (!json.has("began")) {
+      return new Trouble.None();
+    }
+    Instant began = Instant.parse(json.path("began").asText());
+    return json.has("worksSince")
+        ? new Trouble.Proving(began, Instant.parse(json.path("worksSince").asText()))
+        : new Trouble.Down(began, Instant.parse(json.path("downSince").asText()));
   }
 }

@@ -16,6 +16,8 @@ public record Notice(Kind kind, String id, String detail, Instant at, String not
     MAINTENANCE("maintenance"),
     REBALANCE("rebalance"),
     MANUAL("manual"),
+    /** A container runtime that nothing on the node could mend. */
+    REPAIR("repair"),
     SHUTDOWN("shutdown");
 
     private final String text;

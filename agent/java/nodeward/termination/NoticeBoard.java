@@ -2,6 +2,7 @@ package nodeward.termination;
 
 import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.EnumSet;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -31,13 +32,19 @@ final class NoticeBoard {
   private final Map<Kind, Notice> requests = new EnumMap<>(Kind.class);
   private final Map<String, Notice> simulated = new LinkedHashMap<>();
   private final Set<String> ended = new HashSet<>();
+  // Withdrawn, maybe before an earlier run's request was recalled.
+  private final Set<Kind> withdrawn = EnumSet.noneOf(Kind.class);
   private List<Notice> standing = List.of();
 
   /** Puts up what an earlier run has acted on: it is not confirmed yet. */
   synchronized void recall(List<Notice> known) {
     for (Notice n : known) {
       switch (n.kind()) {
-        case MANUAL, SHUTDOWN -> requests.put(n.kind(), n);
+        case MANUAL, REPAIR, SHUTDOWN -> {
+          if (!withdrawn.contains(n.kind())) {
+            requests.put(n.kind(), n);
+          }
+        }
         case SPOT, AUTO_SCALING, MAINTENANCE, REBALANCE -> {
           posted.put(n.id(), new Posted(n, 0));
           unsure.add(n.id());
@@ -64,6 +71,7 @@ final class NoticeBoard {
 
   /** Puts up a request, in place of an earlier one of its kind. */
   synchronized void request(Notice notice, Runnable told) {
+    withdrawn.remove(notice.kind());
     requests.put(notice.kind(), notice);
     publish();
     told.run();
@@ -71,10 +79,15 @@ final class NoticeBoard {
 
   /** Takes a request down. */
   synchronized void withdraw(Kind kind, Consumer<List<Notice>> told) {
+    withdrawn.add(kind);
     if (requests.remove(kind) != null) {
       publish();
       told.accept(standing);
     }
+  }
+
+  synchronized boolean isRequested(Kind kind) {
+    return requests.containsKey(kind);
   }
 
   synchronized void withdraw(Set<String> ids) {

@@ -44,7 +44,7 @@ final class Policy {
       case AUTO_SCALING -> config.autoScaling().enabled();
       case REBALANCE -> config.rebalance().action() != Action.OFF;
       case SHUTDOWN -> config.shutdown().enabled();
-      case MANUAL -> true;
+      case MANUAL, REPAIR -> true;
       case MAINTENANCE ->
           config.maintenance().enabled()
               && (!notice.said()
@@ -75,7 +75,7 @@ final class Policy {
               config.rebalance().action() == Action.DRAIN
                   ? now.plus(config.rebalance().hold())
                   : Instant.MAX;
-          case SHUTDOWN, MANUAL -> notice.at();
+          case SHUTDOWN, MANUAL, REPAIR -> notice.at();
         };
     Instant least = now.plus(LEAST);
     return set.isBefore(least) ? least : set;
@@ -120,7 +120,8 @@ final class Policy {
     return switch (notice.kind()) {
       case SHUTDOWN -> true;
       case MAINTENANCE -> REBOOTS.contains(notice.detail()) && !now.isBefore(notice.at());
-      case SPOT, AUTO_SCALING, REBALANCE, MANUAL -> false;
+      // Whoever asked for the repair looks at the node again and withdraws it.
+      case SPOT, AUTO_SCALING, REBALANCE, MANUAL, REPAIR -> false;
     };
   }
 

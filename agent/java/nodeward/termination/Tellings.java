@@ -41,6 +41,7 @@ final class Tellings {
           case MAINTENANCE -> "ScheduledEvent";
           case REBALANCE -> "RebalanceRecommendation";
           case MANUAL -> "DrainRequested";
+          case REPAIR -> "RuntimeRemediation";
           case SHUTDOWN -> "NodeShutdown";
         };
     String note = notice.note().isEmpty() ? "" : " (" + notice.note() + ")";

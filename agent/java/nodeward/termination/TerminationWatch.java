@@ -137,14 +137,25 @@ public final class TerminationWatch implements Component {
    * shutdown until the next boot.
    */
   public void request(Kind kind, Instant deadline) {
-    String id = kind == Kind.SHUTDOWN ? "shutdown:" + facts.boot() : kind.text() + ":" + time.now();
+    String id =
+        switch (kind) {
+          case SHUTDOWN -> "shutdown:" + facts.boot();
+          // The same over restarts of both, who asks and who is asked.
+          case REPAIR -> "repair:" + deadline;
+          case SPOT, AUTO_SCALING, MAINTENANCE, REBALANCE, MANUAL -> kind.text() + ":" + time.now();
+        };
     Notice notice = new Notice(kind, id, "requested", deadline);
     board.request(notice, () -> post(new Event.Requested(notice)));
   }
 
-  /** Takes a request back; what was done for it alone is undone. */
+  /** Takes a request back, also one of an earlier run; what was done for it alone is undone. */
   public void withdraw(Kind kind) {
     board.withdraw(kind, standing -> post(new Event.Seen(standing)));
+  }
+
+  /** Whether a request of this kind stands. */
+  public boolean isRequested(Kind kind) {
+    return board.isRequested(kind);
   }
 
   /** Adds a notice to what instance metadata says, until {@link #endSimulation}. */

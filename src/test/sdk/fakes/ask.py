@@ -81,6 +81,8 @@ tell(
     early=code(client.record_lifecycle_action_heartbeat, **action),
     noGroup=code(client.describe_lifecycle_hooks, AutoScalingGroupName="nowhere"),
     noHook=code(client.record_lifecycle_action_heartbeat, **{**action, "LifecycleHookName": "none"}),
+    nobody=code(client.set_instance_health, InstanceId="i-0000000000000000f", HealthStatus="Unhealthy"),
+    badHealth=code(client.set_instance_health, InstanceId=INSTANCE, HealthStatus="Sick"),
     badResult=code(client.complete_lifecycle_action, LifecycleActionResult="MAYBE", **action),
     badToken=code(
         client.complete_lifecycle_action,
@@ -97,4 +99,20 @@ tell(
     heartbeat=code(client.record_lifecycle_action_heartbeat, **action),
     completed=code(client.complete_lifecycle_action, LifecycleActionResult="CONTINUE", **action),
     again=code(client.complete_lifecycle_action, LifecycleActionResult="CONTINUE", **action),
+)
+
+sys.stdin.readline()  # The instance is in service, in the grace period of its group.
+health = {"InstanceId": INSTANCE, "HealthStatus": "Unhealthy"}
+
+
+def standing():
+    instance = client.describe_auto_scaling_instances(InstanceIds=[INSTANCE])["AutoScalingInstances"][0]
+    return "{HealthStatus} {LifecycleState}".format(**instance)
+
+
+tell(
+    marked=code(client.set_instance_health, **health),
+    graced=standing(),
+    insisted=code(client.set_instance_health, ShouldRespectGracePeriod=False, **health),
+    unhealthy=standing(),
 )

@@ -10,6 +10,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -19,13 +20,13 @@ import nodeward.aws.QueryServer.Refused;
 import nodeward.component.Time;
 
 /**
- * Auto Scaling over real HTTP: the four actions of lifecycle hooks, and how an instance comes into
- * its group and leaves it. {@link #terminating} puts it in {@code Terminating}, where the load
- * balancer drains; {@link #waiting}, or the clock, in {@code Terminating:Wait}, where each
- * termination hook has an action; with the last one completed or timed out it is in {@code
- * Terminating:Proceed}. The same way {@link #launching} leads over {@code Pending} and {@code
- * Pending:Wait} to {@code InService}, or, abandoned, to {@code Terminating}. Any thread may change
- * it while it serves.
+ * Auto Scaling over real HTTP: the four actions of lifecycle hooks, the mark of an instance as
+ * unhealthy, which its group then terminates, and how an instance comes into its group and leaves
+ * it. {@link #terminating} puts it in {@code Terminating}, where the load balancer drains; {@link
+ * #waiting}, or the clock, in {@code Terminating:Wait}, where each termination hook has an action;
+ * with the last one completed or timed out it is in {@code Terminating:Proceed}. The same way
+ * {@link #launching} leads over {@code Pending} and {@code Pending:Wait} to {@code InService}, or,
+ * abandoned, to {@code Terminating}. Any thread may change it while it serves.
  */
 public final class FakeAutoScaling implements AutoCloseable {
   /** Which end of an instance's life a hook holds. */
@@ -74,18 +75,22 @@ public final class FakeAutoScaling implements AutoCloseable {
     final String id;
     final String group;
     final Map<String, Waiting> waiting = new LinkedHashMap<>();
+    final Instant since;
     Optional<Instant> waitsAt = Optional.empty();
     String state = "InService";
+    String health = "HEALTHY";
 
-    Instance(String id, String group) {
+    Instance(String id, String group, Instant since) {
       this.id = id;
       this.group = group;
+      this.since = since;
     }
   }
 
   private final Time time;
   private final QueryServer server;
   private final Map<String, Map<String, Hook>> groups = new TreeMap<>();
+  private final Map<String, Duration> graces = new TreeMap<>();
   private final Map<String, Instance> instances = new TreeMap<>();
   private final List<Action> heartbeats = new ArrayList<>();
   private final List<Action> completions = new ArrayList<>();
@@ -132,6 +137,13 @@ public final class FakeAutoScaling implements AutoCloseable {
     return this;
   }
 
+  /** For so long after it came an instance of the group stays healthy, whoever says otherwise. */
+  public synchronized FakeAutoScaling grace(String group, Duration period) {
+    group(group);
+    graces.put(group, period);
+    return this;
+  }
+
   /** Gives the group a hook, and makes the group if needed; a timed out one ends in ABANDON. */
   public FakeAutoScaling hook(
       String group, String name, Transition transition, Duration heartbeat) {
@@ -162,7 +174,7 @@ public final class FakeAutoScaling implements AutoCloseable {
   /** Puts an instance into the group, in service. */
   public synchronized FakeAutoScaling instance(String group, String id) {
     group(group);
-    instances.put(id, new Instance(id, group));
+    instances.put(id, new Instance(id, group, time.now()));
     return this;
   }
 
@@ -238,6 +250,11 @@ public final class FakeAutoScaling implements AutoCloseable {
     return instance.state;
   }
 
+  /** What is held of an instance's health, {@code HEALTHY} or {@code UNHEALTHY}. */
+  public synchronized String health(String id) {
+    return known(id).health;
+  }
+
   /** The next calls are refused with Throttling. */
   public FakeAutoScaling throttle(int times) {
     return fault(Refused.throttled(), times);
@@ -293,6 +310,7 @@ public final class FakeAutoScaling implements AutoCloseable {
       case "DescribeLifecycleHooks" -> describeHooks(call);
       case "RecordLifecycleActionHeartbeat" -> heartbeat(call);
       case "CompleteLifecycleAction" -> complete(call);
+      case "SetInstanceHealth" -> setHealth(call);
       default -> throw server.unknown(call.action());
     };
   }
@@ -307,6 +325,9 @@ public final class FakeAutoScaling implements AutoCloseable {
 
   private void settle(Instance instance) {
     Instant now = time.now();
+    if (instance.health.equals("UNHEALTHY") && instance.state.equals("InService")) {
+      terminating(instance.id, Duration.ZERO);
+    }
     if (instance.waitsAt.isPresent() && !now.isBefore(instance.waitsAt.get())) {
       waiting(instance.id);
     }
@@ -315,6 +336,25 @@ public final class FakeAutoScaling implements AutoCloseable {
         end(instance, waiting, waiting.hook.byDefault());
       }
     }
+  }
+
+  private String setHealth(Call call) throws Refused {
+    String id = call.required("InstanceId");
+    String status = call.required("HealthStatus");
+    if (!status.equals("Healthy") && !status.equals("Unhealthy")) {
+      throw Refused.validation("Health status must be Healthy or Unhealthy");
+    }
+    Instance instance = instances.get(id);
+    if (instance == null) {
+      throw Refused.validation(
+          "Instance Id not found - No managed instance found for instance ID: " + id);
+    }
+    Instant mature = instance.since.plus(graces.getOrDefault(instance.group, Duration.ZERO));
+    boolean respects = !call.field("ShouldRespectGracePeriod").orElse("true").equals("false");
+    if (!respects || !time.now().isBefore(mature)) {
+      instance.health = status.toUpperCase(Locale.ROOT);
+    }
+    return "";
   }
 
   private static void end(Instance instance, Waiting waiting, Result result) {
@@ -352,7 +392,7 @@ public final class FakeAutoScaling implements AutoCloseable {
             .append(xml("AutoScalingGroupName", instance.group))
             .append(xml("AvailabilityZone", FakeImds.REGION + "a"))
             .append(xml("LifecycleState", instance.state))
-            .append(xml("HealthStatus", "HEALTHY"))
+            .append(xml("HealthStatus", instance.health))
             .append("<LaunchTemplate>")
             .append(xml("LaunchTemplateId", "lt-0123456789abcdef0"))
             .append(xml("LaunchTemplateName", "nodes"))

@@ -86,6 +86,11 @@ final class Daemon {
     return process.toHandle();
   }
 
+  /** Of a process that has ended. */
+  int exitCode() {
+    return process.exitValue();
+  }
+
   /** SIGTERM, and SIGKILL when that does not end it. */
   void stop() {
     process.destroy();

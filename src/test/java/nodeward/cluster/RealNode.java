@@ -9,7 +9,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -21,11 +20,6 @@ import java.util.stream.Stream;
  */
 public final class RealNode implements AutoCloseable {
 
-  private static final String BRIDGE = "cni0";
-  private static final String CONTAINERD_SOCKET = "/run/containerd/containerd.sock";
-  private static final String LINK = "nodeward";
-  private static final String METADATA = "169.254.169.254";
-  private static final int MAX_NODES = 250;
   private static final Duration START_LIMIT = Duration.ofSeconds(60);
 
   private final ControlPlane plane;
@@ -34,13 +28,12 @@ public final class RealNode implements AutoCloseable {
   private final Path directory;
   private final Path disk;
 
-  // Set by each boot, 0 while the node is down.
-  private int index;
+  // Set by each boot, 0 or null while the node is down.
   private long initPid;
+  private NodeLink link;
   private Daemon init;
   private Daemon containerd;
   private Daemon kubelet;
-  private int metadataPort;
 
   private RealNode(ControlPlane plane, String name, List<String> taints) throws IOException {
     this.plane = plane;
@@ -75,20 +68,20 @@ public final class RealNode implements AutoCloseable {
   }
 
   public String nodeAddress() {
-    return "10.213." + index + ".2";
+    return link.nodeAddress();
   }
 
   /** The network of the node's pods; this machine has a route to it. */
   public String podNetwork() {
-    return "10.214." + index + ".0/24";
+    return link.podNetwork();
   }
 
   public String podBridge() {
-    return BRIDGE;
+    return NodeFiles.BRIDGE;
   }
 
   public String containerdSocket() {
-    return CONTAINERD_SOCKET;
+    return NodeFiles.CONTAINERD_SOCKET;
   }
 
   public String bootId() throws IOException {
@@ -149,16 +142,7 @@ public final class RealNode implements AutoCloseable {
    * all addresses. Without it the address leads nowhere. Until the node's next boot.
    */
   public void routeMetadataTo(int port) throws IOException {
-    run("ip", "route", "add", METADATA, "via", "10.213." + index + ".1");
-    metadataRule("-I", port);
-    metadataPort = port;
-  }
-
-  private void metadataRule(String change, int port) throws IOException {
-    var rule =
-        "iptables -w 10 -t nat %s PREROUTING -i %s -d %s -p tcp --dport 80 -j REDIRECT --to-ports"
-            + " %d";
-    Command.run(rule.formatted(change, link(), METADATA, port).split(" "));
+    link.routeMetadataTo(port);
   }
 
   public void killKubelet() {
@@ -240,7 +224,7 @@ public final class RealNode implements AutoCloseable {
     init = Daemon.start("init", directory, command);
     init.awaitReady(START_LIMIT, () -> Files.readString(log).endsWith("up\n"));
     initPid = init.handle().children().findFirst().orElseThrow().pid();
-    connect();
+    link = NodeLink.to(initPid);
     Cgroup.deleteAbandoned();
     cgroup().make();
     configure();
@@ -249,36 +233,8 @@ public final class RealNode implements AutoCloseable {
     startKubelet();
   }
 
-  /** The kernel gives each veth name once; who has it has the addresses that go with its number. */
-  private void connect() throws IOException {
-    String pid = Long.toString(initPid);
-    for (int candidate = 1; index == 0; candidate++) {
-      try {
-        String link = LINK + candidate;
-        Command.run("ip", "link", "add", link, "type", "veth", "peer", "eth0", "netns", pid);
-        index = candidate;
-      } catch (IOException e) {
-        if (candidate == MAX_NODES || !e.getMessage().contains("File exists")) {
-          throw e;
-        }
-      }
-    }
-    String gateway = "10.213." + index + ".1";
-    Command.run("ip", "address", "add", gateway + "/24", "dev", link());
-    Command.run("ip", "address", "add", hostAddress() + "/32", "dev", link());
-    Command.run("ip", "link", "set", link(), "up");
-    Command.run("ip", "route", "add", podNetwork(), "via", nodeAddress(), "dev", link());
-    run("ip", "address", "add", nodeAddress() + "/24", "dev", "eth0");
-    run("ip", "link", "set", "eth0", "up");
-    run("ip", "route", "add", "10.213.0.0/16", "via", gateway);
-    // A route to all else, so that a DNAT rule can act on it, which leads nowhere.
-    run("ip", "link", "add", "nowhere", "type", "bridge");
-    run("ip", "link", "set", "nowhere", "up");
-    run("ip", "route", "add", "default", "dev", "nowhere", "src", nodeAddress());
-  }
-
   String link() {
-    return LINK + index;
+    return link.name();
   }
 
   Cgroup cgroup() {
@@ -286,71 +242,14 @@ public final class RealNode implements AutoCloseable {
   }
 
   private void configure() throws IOException {
-    write(
-        "/etc/containerd/config.toml",
-        """
-        version = 2
-        [plugins."io.containerd.grpc.v1.cri"]
-          sandbox_image = "%s"
-          disable_apparmor = true
-          # Where the machine withholds CAP_SYS_RESOURCE no sandbox would start.
-          restrict_oom_score_adj = true
-          [plugins."io.containerd.grpc.v1.cri".cni]
-            bin_dir = "/usr/lib/cni"
-        """
-            .formatted(Manifests.PAUSE_IMAGE));
-    write(
-        "/etc/cni/net.d/10-pods.conflist",
-        """
-        {
-          "cniVersion": "0.4.0",
-          "name": "pods",
-          "plugins": [{
-            "type": "bridge",
-            "bridge": "%s",
-            "isGateway": true,
-            "hairpinMode": true,
-            "ipam": {
-              "type": "host-local",
-              "ranges": [[{"subnet": "%s"}]],
-              "routes": [{"dst": "0.0.0.0/0"}]
-            }
-          }]
-        }
-        """
-            .formatted(BRIDGE, podNetwork()));
+    write("/etc/containerd/config.toml", NodeFiles.containerd(NodeFiles.Cgroups.KUBELET));
+    write("/etc/cni/net.d/10-pods.conflist", NodeFiles.cni(podNetwork()));
     copy(kubeletKubeconfig(), "/etc/kubernetes/kubelet.kubeconfig");
     copy(kubeconfig("system:kube-proxy", List.of()), "/etc/kubernetes/kube-proxy.kubeconfig");
     copy(plane.caCertificate(), "/etc/kubernetes/ca.crt");
     write(
         "/etc/kubernetes/kubelet.yaml",
-        """
-        apiVersion: kubelet.config.k8s.io/v1beta1
-        kind: KubeletConfiguration
-        containerRuntimeEndpoint: unix://%s
-        authentication:
-          anonymous: {enabled: false}
-          x509: {clientCAFile: /etc/kubernetes/ca.crt}
-        cgroupDriver: cgroupfs
-        cgroupRoot: %s
-        failCgroupV1: false
-        failSwapOn: false
-        resolvConf: ""
-        imageGCHighThresholdPercent: 100
-        evictionHard: {memory.available: 10Mi, nodefs.available: 1%%, nodefs.inodesFree: 1%%}
-        registerWithTaints: [%s]
-        """
-            .formatted(
-                CONTAINERD_SOCKET,
-                cgroup().path(),
-                taints.stream().map(RealNode::taint).collect(Collectors.joining(", "))));
-  }
-
-  private static String taint(String taint) {
-    String[] part = taint.split("[=:]");
-    return part.length == 3
-        ? "{key: %s, value: \"%s\", effect: %s}".formatted((Object[]) part)
-        : "{key: %s, effect: %s}".formatted((Object[]) part);
+        NodeFiles.kubelet(NodeFiles.Cgroups.KUBELET, taints, "cgroupRoot: " + cgroup().path()));
   }
 
   private Daemon launch(String binary, String... arguments) throws IOException {
@@ -365,13 +264,12 @@ public final class RealNode implements AutoCloseable {
     if (init == null) {
       return;
     }
-    if (metadataPort != 0) {
-      metadataRule("-D", metadataPort);
-      metadataPort = 0;
-    }
-    // While the namespace lives the link is surely this node's; later its name may be another's.
-    if (index != 0 && init.handle().isAlive()) {
-      Command.run("ip", "link", "delete", link());
+    if (link != null) {
+      link.removeRule();
+      if (init.handle().isAlive()) {
+        link.delete();
+      }
+      link = null;
     }
     // PID 1 takes everything in its namespaces along; unshare, its parent, ends after all of that.
     if (initPid != 0) {
@@ -382,7 +280,6 @@ public final class RealNode implements AutoCloseable {
     cgroup().delete();
     init = null;
     initPid = 0;
-    index = 0;
   }
 
   private static void deleteTree(Path root) throws IOException {

@@ -50,7 +50,13 @@ class ConfigReaderTest {
     String text =
         """
         node: {name: n1, cluster: c, procRoot: /p, criSocket: /x}
-        kubernetes: {kubeconfig: /k, requestTimeout: 1s, pingInterval: 2s}
+        kubernetes:
+          kubeconfig: /k
+          requestTimeout: 1s
+          pingInterval: 2s
+          identity: kubeconfig
+          kubeletKubeconfigs: [/l]
+          serviceAccount: a/b
         aws:
           region: eu-west-1
           metadataEndpoint: http://127.0.0.1:1
@@ -117,6 +123,9 @@ class ConfigReaderTest {
             coolDown: 4m
             mostPerDay: 2
             minHealthyShare: 0.7
+            drain: true
+            drainDeadline: 9m
+            replace: true
         conditions: {heartbeat: 8m}
         drain:
           retryInterval: 9s
@@ -263,6 +272,8 @@ class ConfigReaderTest {
         "metadata:\\n  podLimits: {connections: 0}|:2: metadata.podLimits.connections: must be",
         "metadata:\\n"
             + "  sessionTags: [cluster]|:2: metadata.sessionTags: holds cluster, but node.clu",
+        "runtime:\\n  remediation: {enabled: true, drain: true}\\n"
+            + "termination: {enabled: false}|:2: runtime.remediation.drain: is true, but terminat",
         "metadata:\\n  sessionDuration: 1m|:2: metadata.sessionDuration: must be",
         "node: {name: a}\\nnode: {name: b}|:2: ",
         "node: {name: a|:1: ",

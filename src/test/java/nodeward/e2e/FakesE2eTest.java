@@ -47,6 +47,15 @@ final class FakesE2eTest {
         assertThat(over.path("heartbeat").asInt()).isEqualTo(200);
         assertThat(over.path("completed").asInt()).isEqualTo(200);
         assertThat(over.path("again").asText()).isEqualTo(NONE);
+
+        autoScaling.grace("workers", Duration.ofHours(1)).instance("workers", FakeImds.INSTANCE_ID);
+        in.write("\n");
+        in.flush();
+        JsonNode health = JSON.readTree(out.readLine());
+        assertThat(health.path("marked").asInt()).isEqualTo(200);
+        assertThat(health.path("graced").asText()).isEqualTo("HEALTHY InService");
+        assertThat(health.path("insisted").asInt()).isEqualTo(200);
+        assertThat(health.path("unhealthy").asText()).isEqualTo("UNHEALTHY Terminating:Wait");
       } finally {
         boto.destroyForcibly();
       }
@@ -79,6 +88,11 @@ final class FakesE2eTest {
     assertThat(found.path("early").asText()).isEqualTo(NONE);
     assertThat(found.path("noGroup").asText()).startsWith("ValidationError: AutoScalingGroup");
     assertThat(found.path("noHook").asText()).startsWith("ValidationError: No lifecycle hook");
+    assertThat(found.path("nobody").asText())
+        .isEqualTo(
+            "ValidationError: Instance Id not found - No managed instance found for instance ID:"
+                + " i-0000000000000000f");
+    assertThat(found.path("badHealth").asText()).startsWith("ValidationError: ");
     assertThat(found.path("badResult").asText()).startsWith("ValidationError: ");
     assertThat(found.path("badToken").asText())
         .startsWith("ValidationError: No active Lifecycle Action found with token");

@@ -36,11 +36,19 @@ final class TerminationScene implements AutoCloseable {
   final Path directory;
   final PackagedAgent agent;
   private final ControlPlane plane;
+  private final String runtime;
 
   /** {@code termination} is YAML of that section; {@code there} the clock of AWS. */
   TerminationScene(ControlPlane plane, Path parent, Time there, String termination)
       throws IOException {
+    this(plane, parent, there, termination, "enabled: false");
+  }
+
+  /** The same, with what is configured of the container runtimes. */
+  TerminationScene(ControlPlane plane, Path parent, Time there, String termination, String runtime)
+      throws IOException {
     this.plane = plane;
+    this.runtime = runtime;
     this.directory = Files.createDirectories(parent.resolve(node));
     var loopback = new InetSocketAddress("127.0.0.1", 0);
     imds = FakeImds.start(loopback, there).targetState("InService");
@@ -90,7 +98,7 @@ final class TerminationScene implements AutoCloseable {
         gate: {enabled: false}
         metadata: {enabled: false}
         conntrack: {enabled: false}
-        runtime: {enabled: false}
+        runtime: {%9$s}
         termination: {pollInterval: 400ms, pendingInterval: 200ms, %6$s}
         admin: {listen: "127.0.0.1:%7$d"}
         control: {socket: %2$s/control%8$s.sock}
@@ -104,7 +112,8 @@ final class TerminationScene implements AutoCloseable {
                 autoScaling.endpoint(),
                 termination,
                 adminPort,
-                name));
+                name,
+                runtime));
   }
 
   /** Another agent of the same node, as a unit beside a DaemonSet. */

@@ -27,6 +27,7 @@ class HealthChecksTest {
       bus.unit("docker.service");
       bus.property("ActiveState", FakeBus.Body.ofText("active"));
       bus.property("MainPID", FakeBus.Body.ofNumber(1));
+      bus.property("InactiveExitTimestamp", FakeBus.Body.ofBig(0));
       assertThat(checks().findings())
           .containsExactly(
               Finding.ok("connection tracking: 5 of 100 by " + directory.resolve("proc")),

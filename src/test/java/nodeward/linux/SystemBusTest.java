@@ -7,6 +7,8 @@ import java.io.IOException;
 import java.net.SocketTimeoutException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
+import java.util.Optional;
 import nodeward.linux.FakeBus.Body;
 import nodeward.runtime.Units.Unit;
 import org.junit.jupiter.api.AfterEach;
@@ -31,6 +33,7 @@ class SystemBusTest {
     bus.unit(UNIT);
     bus.property("ActiveState", Body.ofText("active"));
     bus.property("MainPID", Body.ofNumber(4711));
+    bus.property("InactiveExitTimestamp", Body.ofBig(1_795_248_000_000_001L));
     units = new SystemBus(directory.resolve("bus"));
   }
 
@@ -41,7 +44,9 @@ class SystemBusTest {
 
   @Test
   void aUnitTellsItsStateAndItsProcess() throws IOException {
-    assertThat(units.unit(UNIT, LONG)).contains(new Unit("active", 4711));
+    assertThat(units.unit(UNIT, LONG))
+        .contains(
+            new Unit("active", 4711, Optional.of(Instant.parse("2026-11-21T08:00:00.000001Z"))));
   }
 
   @Test

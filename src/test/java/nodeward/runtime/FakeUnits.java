@@ -2,6 +2,7 @@ package nodeward.runtime;
 
 import java.io.IOException;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -14,10 +15,16 @@ final class FakeUnits implements Units {
   final List<String> done = new ArrayList<>();
 
   private final Map<String, String> states = new HashMap<>();
+  private Optional<Instant> started = Optional.empty();
   private Optional<IOException> failure = Optional.empty();
 
   synchronized void put(String name, String activeState) {
     states.put(name, activeState);
+  }
+
+  /** All of them were started last at this time. */
+  synchronized void started(Instant at) {
+    started = Optional.of(at);
   }
 
   synchronized void fail(IOException with) {
@@ -27,7 +34,7 @@ final class FakeUnits implements Units {
   @Override
   public synchronized Optional<Unit> unit(String name, Duration limit) throws IOException {
     mayFail();
-    return Optional.ofNullable(states.get(name)).map(state -> new Unit(state, 4711));
+    return Optional.ofNullable(states.get(name)).map(state -> new Unit(state, 4711, started));
   }
 
   @Override

@@ -9,6 +9,8 @@ import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -31,6 +33,12 @@ class RemediationTest {
   private OptionalDouble disk = OptionalDouble.of(0);
   private Probed docker = new Probed.Hung("frozen");
   private boolean dryRun;
+  private boolean drain;
+  private String dockerUnit = "docker.service";
+  private boolean replace;
+  private final FakeEvacuation evacuation = new FakeEvacuation();
+  private final List<Instant> replacements = new ArrayList<>();
+  private Optional<IOException> noReplacement = Optional.empty();
   private CollectorRegistry registry = new CollectorRegistry();
   private RuntimeWatch watch = watch();
 
@@ -43,9 +51,11 @@ class RemediationTest {
         .containsExactly(
             "kill -10 docker.service", "restart docker.service", "kill -9 docker.service");
     assertThat(node.events)
-        .hasSize(3)
-        .first()
-        .isEqualTo("Warning RuntimeRemediation dump docker.service, for docker does not work");
+        .containsExactly(
+            "Warning RuntimeRemediation dump docker.service, for docker does not work",
+            "Warning RuntimeRemediation restart docker.service, for docker does not work",
+            "Warning RuntimeRemediation kill docker.service, for docker does not work",
+            "Warning RuntimeRemediationFailed docker does not work, and every step was tried");
     assertThat(remediation.status()).containsEntry("docker", "every step was tried");
     assertThat(metric("restart", "done")).isEqualTo(1);
   }
@@ -57,10 +67,149 @@ class RemediationTest {
     assertThat(turn.held).isTrue();
 
     docker = new Probed.Healthy("docker API 1.41");
-    live(remediation, Duration.ofSeconds(10));
+    live(remediation, Duration.ofSeconds(100));
+    assertThat(turn.held).isTrue(); // until it has proven itself
+    live(remediation, Duration.ofSeconds(20));
 
     assertThat(turn.held).isFalse();
     assertThat(units.done).containsExactly("kill -10 docker.service", "restart docker.service");
+    assertThat(node.events)
+        .hasSize(3)
+        .last()
+        .isEqualTo("Normal RuntimeRemediated docker works again after: restart docker.service");
+    assertThat(metric("restart", "helped")).isEqualTo(1);
+  }
+
+  @Test
+  void aRuntimeThatWasStoppedByPeopleIsNotStarted() throws Exception {
+    docker = new Probed.Failed("connection refused");
+    units.put("docker.service", "inactive");
+    Remediation remediation = remediation();
+
+    live(remediation, Duration.ofMinutes(30));
+
+    assertThat(units.done).isEmpty();
+    assertThat(remediation.status())
+        .containsEntry("docker", "held back, somebody has stopped it: dump docker.service");
+  }
+
+  @Test
+  void aRuntimeThatSomebodyRestartedMeanwhileIsGivenItsTime() throws Exception {
+    units.put("docker.service", "active");
+    Remediation remediation = remediation();
+    live(remediation, Duration.ofSeconds(110));
+
+    units.started(time.now());
+    live(remediation, Duration.ofMinutes(4));
+    assertThat(units.done).isEmpty();
+
+    live(remediation, Duration.ofMinutes(2));
+    assertThat(units.done).containsExactly("kill -10 docker.service", "restart docker.service");
+  }
+
+  @Test
+  void whatCannotBeMendedIsDrainedAndReplaced() throws Exception {
+    drain = true;
+    replace = true;
+    Remediation remediation = remediation();
+    live(remediation, Duration.ofMinutes(13));
+
+    assertThat(evacuation.deadline).isPresent();
+    live(remediation, Duration.ofMinutes(20));
+    assertThat(replacements).isEmpty();
+    assertThat(remediation.status())
+        .containsEntry("docker", "the node is drained before it is replaced");
+    assertThat(turn.held).isTrue();
+
+    evacuation.over = true;
+    live(remediation, Duration.ofSeconds(5));
+
+    assertThat(replacements).hasSize(1);
+    assertThat(node.events)
+        .contains(
+            "Warning RuntimeRemediation drain the node, for docker does not work",
+            "Warning RuntimeRemediation replace the machine, for docker does not work");
+    assertThat(metric("drain", "done")).isEqualTo(1);
+    assertThat(metric("replace", "done")).isEqualTo(1);
+  }
+
+  @Test
+  void theTurnIsKeptWhileTheNodeIsDrained() throws Exception {
+    drain = true;
+    Remediation remediation = remediation();
+    live(remediation, Duration.ofMinutes(13));
+    int taken = turn.taken;
+
+    live(remediation, Duration.ofMinutes(11));
+
+    assertThat(turn.taken - taken).isEqualTo(2);
+  }
+
+  @Test
+  void aNodeWhoseRuntimeWorksAgainComesBackIntoService() throws Exception {
+    drain = true;
+    Remediation remediation = remediation();
+    live(remediation, Duration.ofMinutes(13));
+
+    docker = new Probed.Healthy("docker API 1.41");
+    live(remediation, AFTER.minusSeconds(5));
+    assertThat(evacuation.deadline).isPresent();
+    live(remediation, Duration.ofSeconds(10));
+
+    assertThat(evacuation.deadline).isEmpty();
+    assertThat(metric("drain", "helped")).isEqualTo(1);
+  }
+
+  @Test
+  void aRestartedAgentAsksForTheSameDrainAgain() throws Exception {
+    drain = true;
+    live(remediation(), Duration.ofMinutes(13));
+    Optional<Instant> deadline = evacuation.deadline;
+    evacuation.deadline = Optional.empty();
+
+    registry = new CollectorRegistry();
+    watch = watch();
+    live(remediation(), Duration.ofSeconds(5));
+
+    assertThat(evacuation.deadline).isEqualTo(deadline).isPresent();
+  }
+
+  @Test
+  void withTheSwitchTurnedOffTheNodeComesBackIntoService() throws Exception {
+    drain = true;
+    live(remediation(), Duration.ofMinutes(13));
+
+    drain = false;
+    registry = new CollectorRegistry();
+    watch = watch();
+    live(remediation(), Duration.ofSeconds(5));
+
+    assertThat(evacuation.deadline).isEmpty();
+  }
+
+  @Test
+  void aRuntimeThatIsNotToBeMendedAnyMoreHoldsNoNodeBack() throws Exception {
+    drain = true;
+    live(remediation(), Duration.ofMinutes(13));
+    assertThat(evacuation.deadline).isPresent();
+
+    dockerUnit = "";
+    registry = new CollectorRegistry();
+    watch = watch();
+    live(remediation(), Duration.ofSeconds(5));
+
+    assertThat(evacuation.deadline).isEmpty();
+  }
+
+  @Test
+  void aReplacementThatIsRefusedIsAskedForAgain() throws Exception {
+    replace = true;
+    noReplacement = Optional.of(new IOException("autoscaling: in the grace period"));
+    live(remediation(), Duration.ofMinutes(60));
+
+    assertThat(replacements).hasSize(3);
+    assertThat(metric("replace", "failed")).isEqualTo(3);
+    assertThat(evacuation.deadline).isEmpty();
   }
 
   @Test
@@ -127,15 +276,38 @@ class RemediationTest {
   @Test
   void aDryRunTellsAndDoesNothing() throws Exception {
     dryRun = true;
-    live(remediation(), Duration.ofMinutes(30));
+    drain = true;
+    replace = true;
+    live(remediation(), Duration.ofMinutes(40));
 
     assertThat(units.done).isEmpty();
     assertThat(turn.taken).isZero();
+    assertThat(evacuation.deadline).isEmpty();
+    assertThat(replacements).isEmpty();
     assertThat(node.events)
         .containsExactly(
             "Normal RuntimeRemediationDryRun would dump docker.service, dry run",
             "Normal RuntimeRemediationDryRun would restart docker.service, dry run",
-            "Normal RuntimeRemediationDryRun would kill docker.service, dry run");
+            "Normal RuntimeRemediationDryRun would kill docker.service, dry run",
+            "Normal RuntimeRemediationDryRun would drain the node, dry run",
+            "Normal RuntimeRemediationDryRun would replace the machine, dry run",
+            "Normal RuntimeRemediationDryRun would replace the machine, dry run",
+            "Normal RuntimeRemediationDryRun would replace the machine, dry run");
+  }
+
+  @Test
+  void whatADryRunWouldHaveDoneWasNotDone() throws Exception {
+    dryRun = true;
+    drain = true;
+    live(remediation(), Duration.ofMinutes(30));
+
+    dryRun = false;
+    registry = new CollectorRegistry();
+    watch = watch();
+    live(remediation(), AFTER.plusSeconds(10));
+
+    assertThat(units.done).containsExactly("kill -10 docker.service", "restart docker.service");
+    assertThat(evacuation.deadline).isEmpty();
   }
 
   @Test
@@ -188,7 +360,7 @@ class RemediationTest {
         config(),
         state,
         watch,
-        new Remediation.Ports(units, () -> disk, turn, node),
+        new Remediation.Ports(units, () -> disk, turn, node, evacuation, this::replaced),
         registry,
         time);
   }
@@ -224,12 +396,21 @@ class RemediationTest {
         1,
         state,
         state,
-        "docker.service",
+        dockerUnit,
         state,
         "containerd.service",
         Optional.<URI>empty(),
         state,
-        new Config.Remediation(true, dryRun, AFTER, Duration.ofMinutes(5), 3, 0.9));
+        new Config.Remediation(
+            true,
+            dryRun,
+            AFTER,
+            Duration.ofMinutes(5),
+            3,
+            0.9,
+            drain,
+            Duration.ofMinutes(10),
+            replace));
   }
 
   private Double metric(String step, String outcome) {
@@ -237,6 +418,33 @@ class RemediationTest {
         "nodeward_runtime_remediation_steps_total",
         new String[] {"runtime", "step", "outcome"},
         new String[] {"docker", step, outcome});
+  }
+
+  private void replaced() throws IOException {
+    replacements.add(time.now());
+    if (noReplacement.isPresent()) {
+      throw noReplacement.get();
+    }
+  }
+
+  private static final class FakeEvacuation implements Evacuation {
+    private Optional<Instant> deadline = Optional.empty();
+    private boolean over;
+
+    @Override
+    public void keep(Instant until) {
+      deadline = Optional.of(until);
+    }
+
+    @Override
+    public boolean over() {
+      return over;
+    }
+
+    @Override
+    public void end() {
+      deadline = Optional.empty();
+    }
   }
 
   private static final class FakeTurn implements RepairTurn {

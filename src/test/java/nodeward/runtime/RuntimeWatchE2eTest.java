@@ -106,7 +106,10 @@ class RuntimeWatchE2eTest {
       try {
         // It takes the container's lock and waits for the shim, as kubelet's stop would.
         daemons.add(docker("pause", "web"));
-        awaitPasses(watch, "=True ContainerHung: docker does not answer for container web within");
+        awaitPasses(
+            watch,
+            "=True ContainerHung: docker does not answer for container main of pod"
+                + " shop/cart-web within");
       } finally {
         signal(shim, "CONT");
       }
@@ -148,6 +151,9 @@ class RuntimeWatchE2eTest {
                       "-d",
                       "--name=" + name,
                       "--network=none",
+                      "--label=io.kubernetes.pod.namespace=shop",
+                      "--label=io.kubernetes.pod.name=cart-" + name,
+                      "--label=io.kubernetes.container.name=main",
                       "sleeper",
                       "/bin/sleep",
                       "900")
@@ -202,7 +208,16 @@ class RuntimeWatchE2eTest {
         "",
         Optional.empty(),
         directory.resolve("no.bus"),
-        new Config.Remediation(false, false, Duration.ofMinutes(2), Duration.ofMinutes(5), 3, 0.9));
+        new Config.Remediation(
+            false,
+            false,
+            Duration.ofMinutes(2),
+            Duration.ofMinutes(5),
+            3,
+            0.9,
+            false,
+            Duration.ofMinutes(10),
+            false));
   }
 
   private Process containerd() throws Exception {

@@ -473,7 +473,16 @@ class RuntimeWatchTest {
         "containerd.service",
         Optional.of(URI.create("http://127.0.0.1:1/healthz")),
         directory.resolve("no.bus"),
-        new Config.Remediation(false, false, Duration.ofMinutes(2), Duration.ofMinutes(5), 3, 0.9));
+        new Config.Remediation(
+            false,
+            false,
+            Duration.ofMinutes(2),
+            Duration.ofMinutes(5),
+            3,
+            0.9,
+            false,
+            Duration.ofMinutes(10),
+            false));
   }
 
   private Path dockerSocket() {

@@ -86,6 +86,20 @@ final class NoticeBoardTest {
   }
 
   @Test
+  void aRequestOfAnEarlierRunThatWasTakenBackAlreadyIsNotRecalled() {
+    var repair = new Notice(Kind.REPAIR, "repair:1", "requested", Instant.MAX);
+    board.withdraw(Kind.REPAIR, told::add);
+
+    board.recall(List.of(repair, HAND));
+    hear();
+    assertThat(board.standing()).containsExactly(HAND);
+    assertThat(board.isRequested(Kind.REPAIR)).isFalse();
+
+    board.request(repair, () -> told.add(board.standing()));
+    assertThat(board.isRequested(Kind.REPAIR)).isTrue();
+  }
+
+  @Test
   void whatIsSimulatedIsReadUntilItEnds() {
     board.simulate(SPOT);
     assertThat(board.standing()).isEmpty();

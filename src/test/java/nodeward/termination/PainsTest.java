@@ -443,6 +443,7 @@ final class PainsTest {
             List.of(Kind.MAINTENANCE, 120),
             List.of(Kind.REBALANCE, 900),
             List.of(Kind.MANUAL, 120),
+            List.of(Kind.REPAIR, 120),
             List.of(Kind.SHUTDOWN, 120))) {
       var notice = new Notice((Kind) kindAndLimit.get(0), "id", "detail", at);
       assertThat(policy.deadline(notice, now))

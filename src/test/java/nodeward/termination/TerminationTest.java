@@ -39,6 +39,8 @@ final class TerminationTest {
       new Notice(Kind.MAINTENANCE, "maintenance:e-1", "system-reboot", NOW.plus(LEAD));
   private static final Notice HAND =
       new Notice(Kind.MANUAL, "manual:1", "requested", NOW.plusSeconds(60));
+  private static final Notice REPAIR =
+      new Notice(Kind.REPAIR, "repair:1", "requested", NOW.plusSeconds(60));
   private static final Notice REBALANCE =
       new Notice(Kind.REBALANCE, "rebalance:1", "recommended", Instant.MAX);
   private static final Notice SHUTDOWN =
@@ -615,7 +617,7 @@ final class TerminationTest {
   }
 
   private static List<Notice> some(Random random) {
-    var some = new ArrayList<>(List.of(ASG, SPOT, REBOOT, HAND, REBALANCE, SHUTDOWN));
+    var some = new ArrayList<>(List.of(ASG, SPOT, REBOOT, HAND, REBALANCE, REPAIR, SHUTDOWN));
     some.removeIf(_ -> random.nextBoolean());
     return some;
   }

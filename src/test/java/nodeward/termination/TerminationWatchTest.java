@@ -70,6 +70,20 @@ final class TerminationWatchTest {
   }
 
   @Test
+  void whoMayNotTaintCordonsAndDrainsAllTheSame() throws Exception {
+    node.refuseTaints();
+    standing = List.of(ASG);
+    pollAndPass();
+
+    NodeView marked = node.current().orElseThrow();
+    assertThat(marked.unschedulable()).isTrue();
+    assertThat(marked.taints()).extracting(Taint::toString).containsExactly("theirs:NoExecute");
+    assertThat(marked.labels()).containsEntry(Marks.EXCLUDE, "nodeward");
+    until(() -> evictions().size() == 2);
+    assertThat(evictions()).containsExactlyInAnyOrder("default/web", "default/db");
+  }
+
+  @Test
   void aTerminationNoticeLeadsToCordonEvictionsWaitAndCompletion() throws Exception {
     pollAndPass();
     assertThat(watch.state()).isEqualTo(new State.InService());
@@ -428,6 +442,30 @@ final class TerminationWatchTest {
 
     watch.withdraw(Kind.MANUAL);
     pollAndPass();
+    assertThat(watch.state()).isEqualTo(new State.InService());
+    assertThatNodeIsAsItWas();
+  }
+
+  @Test
+  void aRepairIsTakenBackByAnAgentThatDoesNotMendAnyMore() throws Exception {
+    Instant deadline = time.now().plusSeconds(600);
+    watch.request(Kind.REPAIR, deadline);
+    pollAndPass();
+    until(() -> evictions().size() == 2);
+    assertThat(node.current().orElseThrow().taints())
+        .extracting(taint -> taint.key() + "=" + taint.value())
+        .contains("nodeward.dev/terminating=repair");
+    // Asked for again, as by each agent that comes, it is the same notice.
+    watch.request(Kind.REPAIR, deadline);
+    pollAndPass();
+    assertThat(plan().notices()).hasSize(1);
+    watch.close();
+
+    watch = agent(time, Duration.ofSeconds(5));
+    watch.withdraw(Kind.REPAIR);
+    watch.resume();
+    pollAndPass();
+
     assertThat(watch.state()).isEqualTo(new State.InService());
     assertThatNodeIsAsItWas();
   }
