@@ -323,7 +323,8 @@ public final class ConditionBoard implements Component, Conditions {
       orphans =
           node.conditions().stream()
               .map(Condition::type)
-              .filter(type -> stopped.contains(type) || before.contains(type) && OWN.contains(type))
+              .filter(
+                  type -> stopped.contains(type) || (before.contains(type) && OWN.contains(type)))
               .filter(type -> !stated.containsKey(type))
               .toList();
     }
