@@ -9,7 +9,9 @@ JAVA25 ?= $(shell for d in "$${JAVA_HOME:-}" /usr/lib/jvm/*25* /usr/lib/jvm/* /o
 	[ -x "$$d/bin/javac" ] && "$$d/bin/javac" -version 2>&1 | grep -q '^javac 25' && echo "$$d" && break; done)
 SCENARIO ?= tour
 AREA ?= all
-AOT := target/agent/lib/nodeward.aot
+VERSION := $(shell sed -n 's:^  <version>\(.*\)</version>$$:\1:p' pom.xml)
+AOT ?= yes
+DIST := target/dist/nodeward-$(VERSION)
 # A class of the test tree, with what the bench's own socket calls need.
 BENCH_RUN = "$(JAVA25)/bin/java" -Xmx512m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC --enable-native-access=ALL-UNNAMED \
 	--sun-misc-unsafe-memory-access=allow -Dnodeward.target=target -Dnodeward.basedir=. -cp "target/test-classes:target/classes:$$(cat target/test.classpath)"
@@ -34,7 +36,7 @@ build: tools ## build the agent into target/agent (bin/agent and its jars)
 
 .PHONY: packaged
 packaged: tools
-	$(MVN) package -DskipTests dependency:build-classpath -Dmdep.includeScope=test -Dmdep.outputFile=target/test.classpath
+	$(MVN) -Psbom package -DskipTests dependency:build-classpath -Dmdep.includeScope=test -Dmdep.outputFile=target/test.classpath
 	@install -p -D -m 0755 agent/bin/agent target/agent/bin/agent
 
 .PHONY: run
@@ -43,16 +45,33 @@ run: packaged ## run the agent on a simulated node: SCENARIO=tour boot spot asg-
 		-cp "target/test-classes:target/classes:$$(cat target/test.classpath)" \
 		nodeward.simulator.Simulator target/agent/bin/agent target/run $(SCENARIO)
 
-.PHONY: aot
-aot: packaged ## train the agent on the simulated node for a faster start (half a minute)
-	@[ $(AOT) -nt target/agent/lib/nodeward.jar ] && [ $(AOT) -nt target/agent/bin/agent ] || \
-		JAVA_HOME="$(JAVA25)" $(BENCH_RUN) nodeward.bench.Training target/agent/bin/agent target/aot $(AOT)
+.PHONY: dist
+dist: packaged ## pack the agent with its runtime as target/dist/nodeward-VERSION-linux-ARCH.tar.gz, trained on the simulated node: AOT=yes no
+	@JAVA25="$(JAVA25)" packaging/dist "$(VERSION)" "$(AOT)"
+
+.PHONY: image
+image: dist ## an OCI image of it from scratch, as a tar in target/dist; needs no Docker and no registry (Debian, packages dash and iptables)
+	@packaging/image/build "$(VERSION)"
+
+.PHONY: sysext
+sysext: dist ## a system extension of it for Flatcar in target/dist (package squashfs-tools)
+	@packaging/sysext "$(VERSION)"
+
+.PHONY: install
+install: dist ## install it below DESTDIR=, with no need of systemd there
+	@packaging/agent-install --root "$(DESTDIR)" install "$(DIST)"
+
+# Where the files are published; the default is an example.
+URL ?= https://example.com/nodeward
+.PHONY: ignition
+ignition: packaged ## render Butane, Ignition, cloud-config and EKS user data into target/ignition: URL= VERSION= SHA512= ARCH=
+	@$(BENCH_RUN) nodeward.ignition.Rendering . target/ignition "VERSION=$(VERSION)" "URL=$(URL)" "SHA512=$(SHA512)" "ARCH=$(ARCH)"
 
 .PHONY: bench
-bench: aot ## measure the agent beside its targets and, where Go is found, its peers: AREA=footprint gate credentials proxy drain termination health
+bench: dist ## measure the agent beside its targets and, where Go is found, its peers: AREA=footprint gate credentials proxy drain termination health
 	@peers=; bin=; if command -v go >/dev/null; then peers=$$(src/test/cluster/peers/build) && bin=$$(src/test/cluster/build | tail -n 1); \
 		else echo "bench: go is not installed: no peer and no real API server is measured (package golang)" >&2; fi; \
-	CLUSTER_BIN="$$bin" JAVA_HOME="$(JAVA25)" $(BENCH_RUN) nodeward.bench.Bench target/agent/bin/agent target/bench "$${peers:-target/no-peers}" $(AREA)
+	CLUSTER_BIN="$$bin" JAVA_HOME="$(JAVA25)" $(BENCH_RUN) nodeward.bench.Bench $(DIST)/bin/agent target/bench "$${peers:-target/no-peers}" $(AREA)
 
 .PHONY: test
 test: tools ## unit and component tests
@@ -61,6 +80,7 @@ test: tools ## unit and component tests
 .PHONY: e2e-tools
 e2e-tools:
 	@[ "$$(id -u)" = 0 ] || { echo "make e2e: root is needed: a test node has namespaces, mounts and iptables of its own" >&2; exit 1; }
+	@command -v mksquashfs >/dev/null || { echo "make e2e: mksquashfs is missing: install the package squashfs-tools" >&2; exit 1; }
 	@command -v go >/dev/null || { echo "make e2e: Go is missing: install the package golang-go, or from go.dev" >&2; exit 1; }
 
 FUZZ_SECONDS ?= 120
@@ -73,9 +93,10 @@ fuzz: packaged ## look for bytes that get what they should not or break a reader
 
 # One class waits for five minutes; it asks to run beside the others, which run one after the other.
 .PHONY: e2e
-e2e: e2e-tools build ## end-to-end tests on a real control plane and a real node; needs root and Go
+e2e: e2e-tools build dist ## end-to-end tests on a real control plane and a real node; needs root and Go
 	bin=$$(src/test/cluster/build | tail -n 1) && sdk=$$(src/test/sdk/build) && tree=$$(src/test/machine/build) && \
-	CLUSTER_BIN=$$bin SDK_CLIENTS=$$sdk MACHINE_TREE=$$tree mvn -B -ntp test -Dtest.groups=e2e -Dtest.excludedGroups=none \
+	ignition=$$(src/test/ignition/build) && \
+	CLUSTER_BIN=$$bin SDK_CLIENTS=$$sdk MACHINE_TREE=$$tree IGNITION_BIN=$$ignition mvn -B -ntp test -Dtest.groups=e2e -Dtest.excludedGroups=none \
 		-Djunit.jupiter.execution.parallel.enabled=true \
 		-Djunit.jupiter.execution.parallel.config.strategy=fixed -Djunit.jupiter.execution.parallel.config.fixed.parallelism=2
 

@@ -56,6 +56,7 @@ import nodeward.kube.KubeRepairTurn;
 import nodeward.kube.KubeTokenReviews;
 import nodeward.kube.OwnNode;
 import nodeward.kube.OwnPods;
+import nodeward.linux.ChildProcess;
 import nodeward.linux.CriSandboxes;
 import nodeward.linux.CriSocket;
 import nodeward.linux.DockerSocket;
@@ -120,7 +121,9 @@ public final class Agent implements StatusSource, AutoCloseable {
     var registry = metrics.registry();
     String name = config.node().name();
 
-    var kube = new KubeClient(config.kubernetes(), version, environment, registry);
+    var kube =
+        new KubeClient(
+            config.kubernetes(), name, new ChildProcess()::run, version, environment, registry);
     var node = new OwnNode(kube, name, time);
     var pods = new OwnPods(kube, name);
     var events = new KubeEvents(kube, name, time);

@@ -24,6 +24,7 @@ import nodeward.kube.KubeEvictions;
 import nodeward.kube.KubeHeldNodes;
 import nodeward.kube.OwnNode;
 import nodeward.kube.OwnPods;
+import nodeward.linux.ChildProcess;
 import nodeward.linux.Procfs;
 import nodeward.termination.Notice;
 import nodeward.termination.Notifier;
@@ -53,7 +54,9 @@ public final class LastDrain {
     Time time = Time.SYSTEM;
     var registry = new CollectorRegistry();
     String name = config.node().name();
-    var kube = new KubeClient(config.kubernetes(), version, environment, registry);
+    var kube =
+        new KubeClient(
+            config.kubernetes(), name, new ChildProcess()::run, version, environment, registry);
     var node = new OwnNode(kube, name, time);
     var pods = new OwnPods(kube, name);
     var events = new KubeEvents(kube, name, time);

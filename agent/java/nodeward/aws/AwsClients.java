@@ -9,6 +9,8 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
 import nodeward.component.Time;
 import nodeward.config.Config;
 import software.amazon.awssdk.awscore.client.builder.AwsClientBuilder;
@@ -57,6 +59,7 @@ public final class AwsClients implements AutoCloseable {
   // All below is guarded by this: callers that come together build one client.
   private Optional<Region> region = Optional.empty();
   private Optional<SdkHttpClient> http = Optional.empty();
+  private Optional<ScheduledExecutorService> timeouts = Optional.empty();
   private Optional<StsClient> sts = Optional.empty();
   private Optional<AutoScalingClient> autoScaling = Optional.empty();
   private boolean closed;
@@ -141,9 +144,11 @@ public final class AwsClients implements AutoCloseable {
     sts.ifPresent(SdkClient::close);
     autoScaling.ifPresent(SdkClient::close);
     http.ifPresent(SdkHttpClient::close);
+    timeouts.ifPresent(ScheduledExecutorService::shutdownNow);
     sts = Optional.empty();
     autoScaling = Optional.empty();
     http = Optional.empty();
+    timeouts = Optional.empty();
   }
 
   private <B extends AwsClientBuilder<B, ?> & AwsSyncClientBuilder<B, ?>> B configured(
@@ -163,6 +168,7 @@ public final class AwsClients implements AutoCloseable {
                 o.apiCallAttemptTimeout(config.requestTimeout())
                     .apiCallTimeout(config.requestTimeout().multipliedBy(ATTEMPTS_IN_ALL))
                     .retryStrategy(RetryMode.STANDARD)
+                    .scheduledExecutorService(timeouts())
                     .executionInterceptors(interceptors)
                     .addExecutionInterceptor(clock)
                     .defaultProfileFile(noProfiles()));
@@ -173,6 +179,17 @@ public final class AwsClients implements AutoCloseable {
       region = Optional.of(Region.of(config.region().isEmpty() ? imds.region() : config.region()));
     }
     return region.get();
+  }
+
+  /** Interrupts calls that take too long; left alone each client makes five threads for it. */
+  private ScheduledExecutorService timeouts() {
+    if (timeouts.isEmpty()) {
+      timeouts =
+          Optional.of(
+              Executors.newSingleThreadScheduledExecutor(
+                  Thread.ofPlatform().daemon().name("aws-timeouts").factory()));
+    }
+    return timeouts.get();
   }
 
   private SdkHttpClient http() {

@@ -36,6 +36,7 @@ public final class Cli {
     COMMANDS.put("uncordon", CordonCommand.Off::new);
     COMMANDS.put("conntrack", ConntrackCommand::new);
     COMMANDS.put("interception", InterceptionCommand::new);
+    COMMANDS.put("forget", ForgetCommand::new);
     COMMANDS.put("doctor", DoctorCommand::new);
     COMMANDS.put("simulate-notice", SimulateNoticeCommand::new);
     COMMANDS.put("check-config", CheckConfigCommand::new);
@@ -47,6 +48,9 @@ public final class Cli {
 
   /** Runs one command and returns its exit code. */
   public static int run(String... args) {
+    if (args.length > 0 && args[0].equals(Rehearsal.COMMAND)) {
+      return Rehearsal.run(args);
+    }
     return commandLine(args).execute(args);
   }
 

@@ -15,6 +15,7 @@ import nodeward.config.ConfigException;
 import nodeward.http.ControlClient;
 import nodeward.kube.KubeClient;
 import nodeward.kube.KubePermissions;
+import nodeward.linux.ChildProcess;
 import nodeward.linux.ShutdownLock;
 import nodeward.termination.Permissions;
 import nodeward.termination.Permissions.Check;
@@ -39,13 +40,19 @@ final class DoctorCommand implements Callable<Integer> {
     Config config = settings.read();
     Time time = Time.SYSTEM;
     var checks = new ArrayList<Check>();
+    Object identity;
     checks.add(agent(config));
     var imds = new Imds(config.aws().metadataEndpoint(), time);
     try (imds;
         var aws = new AwsClients(config.aws(), imds, time);
         var kube =
             new KubeClient(
-                config.kubernetes(), Cli.version(), System.getenv(), new CollectorRegistry())) {
+                config.kubernetes(),
+                config.node().name(),
+                new ChildProcess()::run,
+                Cli.version(),
+                System.getenv(),
+                new CollectorRegistry())) {
       checks.add(metadata(imds));
       for (Permissions each :
           List.of(
@@ -54,9 +61,11 @@ final class DoctorCommand implements Callable<Integer> {
                   aws, imds, config.termination().autoScaling(), HookPermissions.Extent.ALL))) {
         checks.addAll(each.check());
       }
+      identity = kube.status().get("credentials");
     }
     PrintWriter out = spec.commandLine().getOut();
     checks.forEach(c -> out.println(line(c)));
+    out.println("        on the API server: " + identity);
     out.println("        at shutdown: " + ShutdownLock.way());
     return checks.stream().allMatch(c -> c.verdict() == Verdict.GRANTED) ? 0 : Cli.FAILED;
   }

@@ -133,8 +133,14 @@ final class NodeDrain implements AutoCloseable {
     return pods.current();
   }
 
-  /** What kubectl asks for each pod is asked once for each DaemonSet. */
-  private DrainPlan.Facts facts(List<Pod> there) {
+  /**
+   * What kubectl asks for each pod is asked once for each DaemonSet; nothing is asked as the
+   * kubelet, to whom DaemonSets are closed.
+   */
+  private DrainPlan.Facts facts(List<Pod> there) throws IOException {
+    if (kube.isKubelet()) {
+      return DrainPlan.Facts.at(Instant.now());
+    }
     var missing = new HashSet<String>();
     var unreadable = new HashMap<String, String>();
     var asked = new HashSet<String>();

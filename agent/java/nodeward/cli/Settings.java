@@ -28,7 +28,8 @@ final class Settings {
       names = "--kubeconfig",
       paramLabel = "FILE",
       description =
-          "How to reach the API server; default: KUBECONFIG, else the pod's own identity.")
+          "How to reach the API server; default: as kubernetes.identity says, KUBECONFIG, else the"
+              + " pod's own identity.")
   private @Nullable String kubeconfig;
 
   @Option(
@@ -49,13 +50,18 @@ final class Settings {
     Map<String, String> environment = System.getenv();
     var flags = new HashMap<>(more);
     if (kubeconfig != null) {
-      flags.put("kubernetes.kubeconfig", kubeconfig);
+      flags.putAll(kubeconfig(kubeconfig));
     }
     if (nodeName != null) {
       flags.put("node.name", nodeName);
     }
     Config config = ConfigReader.read(file(), environment, flags);
     return config.node().name().isEmpty() ? config.ofNode(guessName(environment)) : config;
+  }
+
+  /** The flags that let a kubeconfig speak, whatever identity is configured. */
+  static Map<String, String> kubeconfig(String file) {
+    return Map.of("kubernetes.kubeconfig", file, "kubernetes.identity", "kubeconfig");
   }
 
   /** Where the configuration comes from. */

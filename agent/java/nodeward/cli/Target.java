@@ -10,6 +10,7 @@ import nodeward.config.ConfigException;
 import nodeward.kube.KubeClient;
 import nodeward.kube.KubeNodes;
 import nodeward.kube.OwnNode;
+import nodeward.linux.ChildProcess;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -47,7 +48,7 @@ final class Target {
     }
     KubeClient.prepare();
     String own = System.getenv().getOrDefault("KUBECONFIG", "");
-    return settings.read(own.isEmpty() ? Map.of() : Map.of("kubernetes.kubeconfig", own));
+    return settings.read(own.isEmpty() ? Map.of() : Settings.kubeconfig(own));
   }
 
   /**
@@ -85,7 +86,12 @@ final class Target {
   KubeClient connect(Config config) throws IOException {
     var kube =
         new KubeClient(
-            config.kubernetes(), Cli.version(), System.getenv(), new CollectorRegistry());
+            config.kubernetes(),
+            config.node().name(),
+            new ChildProcess()::run,
+            Cli.version(),
+            System.getenv(),
+            new CollectorRegistry());
     try {
       kube.check();
       return kube;

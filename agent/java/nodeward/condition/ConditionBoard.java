@@ -308,17 +308,20 @@ public final class ConditionBoard implements Component, Conditions {
   private void removeOrphans(NodeView node) throws IOException {
     List<String> orphans;
     synchronized (this) {
-      orphans =
-          node.conditions().stream()
-              .filter(c -> c.reason().equals(STOPPED) && OWN.contains(c.type()))
-              .map(Condition::type)
-              .filter(type -> !stated.containsKey(type))
-              .toList();
+      orphans = leftBehind(node).stream().filter(type -> !stated.containsKey(type)).toList();
     }
     if (!orphans.isEmpty()) {
       nodes.removeConditions(orphans);
       log.info("conditions: removed what nobody states any more types={}", orphans);
     }
+  }
+
+  /** The types of conditions of ours whose agent has stopped. */
+  public static List<String> leftBehind(NodeView node) {
+    return node.conditions().stream()
+        .filter(c -> c.reason().equals(STOPPED) && OWN.contains(c.type()))
+        .map(Condition::type)
+        .toList();
   }
 
   private void tell(Optional<Condition> before, Condition now) {

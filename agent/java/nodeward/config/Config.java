@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import nodeward.node.Taint;
 
@@ -63,10 +64,39 @@ public record Config(
 
   public record Node(String name, String cluster, Path procRoot, Path criSocket) {}
 
-  public record Kubernetes(String kubeconfig, Duration requestTimeout, Duration pingInterval) {
+  public record Kubernetes(
+      String kubeconfig,
+      Duration requestTimeout,
+      Duration pingInterval,
+      Identity identity,
+      List<Path> kubeletKubeconfigs,
+      String serviceAccount) {
+    private static final Pattern SERVICE_ACCOUNT =
+        Pattern.compile("[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?");
+
+    /** As whom the agent speaks to the API server. */
+    public enum Identity {
+      AUTO,
+      KUBECONFIG,
+      INCLUSTER,
+      KUBELET
+    }
+
     public Kubernetes {
+      kubeletKubeconfigs = List.copyOf(kubeletKubeconfigs);
       positive("requestTimeout", requestTimeout);
       positive("pingInterval", pingInterval);
+      boolean others = identity == Identity.INCLUSTER || identity == Identity.KUBELET;
+      if (others && !kubeconfig.isEmpty()) {
+        throw new IllegalArgumentException(
+            "kubeconfig is set, but identity says not to use it: leave one of them out");
+      }
+      if (identity == Identity.KUBELET && kubeletKubeconfigs.isEmpty()) {
+        throw new IllegalArgumentException("kubeletKubeconfigs is empty, but identity is kubelet");
+      }
+      if (!SERVICE_ACCOUNT.matcher(serviceAccount).matches()) {
+        throw new IllegalArgumentException("serviceAccount must be NAMESPACE/NAME");
+      }
     }
   }
 

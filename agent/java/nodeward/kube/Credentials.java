@@ -6,25 +6,30 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
+import nodeward.config.Config.Kubernetes.Identity;
 
 /**
- * Where the agent's identity on the API server comes from: the configured kubeconfig, else the one
- * that KUBECONFIG names, else the ServiceAccount of the pod it runs in. Nothing else is looked at,
- * so that a stray {@code ~/.kube/config} never speaks for a node.
+ * Where the agent's identity on the API server comes from, unless it is the kubelet's: the
+ * configured kubeconfig, else the one that KUBECONFIG names, else the ServiceAccount of the pod it
+ * runs in, or only those of them that the configuration asks for. Nothing else is looked at, so
+ * that a stray {@code ~/.kube/config} never speaks for a node.
  */
 final class Credentials {
   private static final Path SERVICE_ACCOUNT =
       Path.of("/var/run/secrets/kubernetes.io/serviceaccount");
 
+  private final Identity identity;
   private final String configured;
   private final Map<String, String> environment;
   private final Path serviceAccount;
 
-  Credentials(String configured, Map<String, String> environment) {
-    this(configured, environment, SERVICE_ACCOUNT);
+  Credentials(Identity identity, String configured, Map<String, String> environment) {
+    this(identity, configured, environment, SERVICE_ACCOUNT);
   }
 
-  Credentials(String configured, Map<String, String> environment, Path serviceAccount) {
+  Credentials(
+      Identity identity, String configured, Map<String, String> environment, Path serviceAccount) {
+    this.identity = identity;
     this.configured = configured;
     this.environment = Map.copyOf(environment);
     this.serviceAccount = serviceAccount;
@@ -36,13 +41,19 @@ final class Credentials {
       return read(kubeconfig.get());
     }
     String host = environment.getOrDefault("KUBERNETES_SERVICE_HOST", "");
-    if (!host.isEmpty() && Files.isReadable(serviceAccount.resolve("token"))) {
+    if (identity != Identity.KUBECONFIG
+        && !host.isEmpty()
+        && Files.isReadable(serviceAccount.resolve("token"))) {
       return ofPod(host);
     }
+    String noKubeconfig = "no kubeconfig: neither kubernetes.kubeconfig nor KUBECONFIG is set";
+    String noServiceAccount = "there is no ServiceAccount in " + serviceAccount;
     throw new IOException(
-        "no kubeconfig: neither kubernetes.kubeconfig nor KUBECONFIG is set, and there is no"
-            + " ServiceAccount in "
-            + serviceAccount);
+        switch (identity) {
+          case KUBECONFIG -> noKubeconfig;
+          case INCLUSTER -> noServiceAccount + ": kubernetes.identity is inCluster";
+          case AUTO, KUBELET -> noKubeconfig + ", and " + noServiceAccount;
+        });
   }
 
   @Override
@@ -51,6 +62,9 @@ final class Credentials {
   }
 
   private Optional<Path> kubeconfig() {
+    if (identity == Identity.INCLUSTER) {
+      return Optional.empty();
+    }
     String file = configured.isEmpty() ? environment.getOrDefault("KUBECONFIG", "") : configured;
     return file.isEmpty() ? Optional.empty() : Optional.of(Path.of(file));
   }

@@ -18,6 +18,7 @@ import java.security.KeyPairGenerator;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
@@ -28,13 +29,17 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 import java.util.stream.Stream;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManager;
 import nodeward.component.Component;
 import nodeward.component.Health;
+import nodeward.component.Time;
 import nodeward.config.Config;
+import nodeward.config.Config.Kubernetes.Identity;
+import nodeward.node.Pod;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -47,6 +52,7 @@ import org.slf4j.LoggerFactory;
 public final class KubeClient implements Component {
   private static final Logger log = LoggerFactory.getLogger(KubeClient.class);
   static final String JSON = "application/json";
+  private static final int FORBIDDEN = 403;
 
   // A watch that failed is tried again after this, doubled up to 32 times it: 0.8 to 1.6 s at most,
   // so that a closed gate opens within 2 s of the API server's return. Drawn once for each agent,
@@ -57,6 +63,8 @@ public final class KubeClient implements Component {
   private final Config.Kubernetes config;
   private final String version;
   private final Credentials credentials;
+  private final Optional<KubeletCredential> kubelet;
+  private final Optional<NodeIdentity> identity;
   private final Traffic traffic;
   private final ReentrantLock lock = new ReentrantLock();
   // Guarded by lock: two first users must share one client.
@@ -66,19 +74,58 @@ public final class KubeClient implements Component {
   private volatile String trouble = "";
 
   /**
+   * Runs a program of the node, which the kubelet has its credential from, and returns its output.
+   */
+  @FunctionalInterface
+  public interface Program {
+    String run(List<String> command, Map<String, String> environment) throws IOException;
+  }
+
+  /**
+   * @param node whose kubelet's credential may be used
+   * @param programs runs what a kubeconfig of the kubelet names
    * @param version of the agent, for the User-Agent {@code nodeward/<version>}
    * @param environment of the process, where {@code KUBECONFIG} and the pod's API server are looked
    *     for
    */
   public KubeClient(
       Config.Kubernetes config,
+      String node,
+      Program programs,
       String version,
       Map<String, String> environment,
       CollectorRegistry metrics) {
+    this(config, node, programs, version, environment, metrics, Time.SYSTEM);
+  }
+
+  KubeClient(
+      Config.Kubernetes config,
+      String node,
+      Program programs,
+      String version,
+      Map<String, String> environment,
+      CollectorRegistry metrics,
+      Time time) {
     this.config = config;
     this.version = version;
-    this.credentials = new Credentials(config.kubeconfig(), environment);
+    this.credentials = new Credentials(config.identity(), config.kubeconfig(), environment);
     this.traffic = new Traffic(config.requestTimeout(), metrics);
+    this.kubelet =
+        config.identity() == Identity.KUBELET
+            ? Optional.of(new KubeletCredential(config.kubeletKubeconfigs(), programs))
+            : Optional.empty();
+    this.identity =
+        kubelet.map(
+            credential ->
+                new NodeIdentity(
+                    node,
+                    config.serviceAccount(),
+                    credential,
+                    userAgent(),
+                    traffic,
+                    config.requestTimeout(),
+                    time,
+                    RandomGenerator.getDefault()));
   }
 
   @Override
@@ -91,13 +138,23 @@ public final class KubeClient implements Component {
 
   @Override
   public Health health() {
-    return trouble.isEmpty() ? Health.healthy() : Health.degraded(trouble);
+    if (!trouble.isEmpty()) {
+      return Health.degraded(trouble);
+    }
+    return identity
+        .flatMap(NodeIdentity::troubled)
+        .map(why -> Health.degraded("speaking as the kubelet: " + why))
+        .orElseGet(Health::healthy);
   }
 
   @Override
   public SequencedMap<String, Object> status() {
     var status = new LinkedHashMap<String, Object>();
-    status.put("credentials", credentials.toString());
+    status.put(
+        "credentials",
+        identity
+            .map(i -> i.status() + ", by kubelet's kubeconfig " + kubelet.orElseThrow())
+            .orElseGet(credentials::toString));
     lock.lock();
     try {
       client.ifPresent(c -> status.put("server", c.getMasterUrl().toString()));
@@ -120,6 +177,20 @@ public final class KubeClient implements Component {
       lock.unlock();
     }
     last.ifPresent(KubernetesClient::close);
+    identity.ifPresent(NodeIdentity::close);
+  }
+
+  /**
+   * Whether the API server takes the agent for the kubelet, which may neither change taints nor
+   * read DaemonSets; asks for a better identity first where that is due.
+   */
+  public boolean isKubelet() throws IOException {
+    return identity.isPresent() && !identity.get().isAgent();
+  }
+
+  /** Tells of the pods on this node, when there is news of them; does not block. */
+  void saw(Supplier<List<Pod>> pods) {
+    identity.ifPresent(i -> i.saw(pods.get()));
   }
 
   /** Fails when there are no credentials; asks nothing of the API server. */
@@ -173,6 +244,22 @@ public final class KubeClient implements Component {
     return exchange(operation, path, request -> request.method(method, contentType, body));
   }
 
+  /**
+   * As {@link #send}, about what goes out as the kubelet where the agent has its credential: the
+   * end of pods.
+   */
+  Answer sendAboutPods(String operation, String path, String body) throws IOException {
+    return exchange(
+        operation,
+        path,
+        request -> {
+          request.method("POST", JSON, body);
+          if (identity.isPresent()) {
+            request.header(NodeIdentity.AS_KUBELET, "true");
+          }
+        });
+  }
+
   private Answer exchange(String operation, String path, Consumer<HttpRequest.Builder> completed)
       throws IOException {
     KubernetesClient client = client();
@@ -187,8 +274,15 @@ public final class KubeClient implements Component {
     completed.accept(request);
     HttpResponse<String> response =
         await(operation, client.getHttpClient().sendAsync(request.build(), String.class));
+    Optional<String> why =
+        response.code() == FORBIDDEN
+            ? identity.flatMap(NodeIdentity::troubled)
+            : Optional.<String>empty();
     return Answer.of(
-        operation, response.code(), response.bodyString(), response.header("Retry-After"));
+        why.map(w -> "%s as the kubelet (%s)".formatted(operation, w)).orElse(operation),
+        response.code(),
+        response.bodyString(),
+        response.header("Retry-After"));
   }
 
   /** A name as it stands in a path. */
@@ -216,8 +310,9 @@ public final class KubeClient implements Component {
   }
 
   private KubernetesClient build() throws IOException {
-    io.fabric8.kubernetes.client.Config c = credentials.read();
-    c.setUserAgent("nodeward/" + version);
+    io.fabric8.kubernetes.client.Config c =
+        kubelet.isPresent() ? kubelet.get().server() : credentials.read();
+    c.setUserAgent(userAgent());
     c.setRequestTimeout(millis(config.requestTimeout()));
     c.setConnectionTimeout(millis(config.requestTimeout()));
     c.setWebsocketPingInterval(config.pingInterval().toMillis());
@@ -230,10 +325,11 @@ public final class KubeClient implements Component {
       return new KubernetesClientBuilder()
           .withConfig(c)
           .withKubernetesSerialization(Types.ALL)
-          .withHttpClientFactory(traffic.httpClients())
+          .withHttpClientFactory(traffic.httpClients(identity))
           .build();
     } catch (RuntimeException e) {
-      throw Failures.of("cannot use " + credentials, e);
+      throw Failures.of(
+          "cannot use " + kubelet.map(Object::toString).orElseGet(credentials::toString), e);
     }
   }
 
@@ -276,6 +372,10 @@ public final class KubeClient implements Component {
               Status.class)
           .forEach(ALL::registerKubernetesResource);
     }
+  }
+
+  private String userAgent() {
+    return "nodeward/" + version;
   }
 
   private static int millis(Duration duration) {

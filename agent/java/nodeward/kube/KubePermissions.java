@@ -13,6 +13,10 @@ public final class KubePermissions implements Permissions {
 
   /** What a termination asks for; {@code subresource} is empty for most. */
   private record Right(String verb, String group, String resource, String subresource) {
+    boolean endsPods() {
+      return subresource.equals("eviction") || (resource.equals("pods") && verb.equals("delete"));
+    }
+
     @Override
     public String toString() {
       String sub = subresource.isEmpty() ? "" : "/" + subresource;
@@ -59,8 +63,11 @@ public final class KubePermissions implements Permissions {
         .put("resource", right.resource)
         .put("subresource", right.subresource);
     try {
+      String operation = "review access to " + right;
       Answer answer =
-          kube.send("review access to " + right, "POST", PATH, KubeClient.JSON, body.toString());
+          right.endsPods()
+              ? kube.sendAboutPods(operation, PATH, body.toString())
+              : kube.send(operation, "POST", PATH, KubeClient.JSON, body.toString());
       if (!answer.accepted()) {
         return new Check(right.toString(), Verdict.UNKNOWN, answer.summary());
       }
@@ -69,7 +76,7 @@ public final class KubePermissions implements Permissions {
           : new Check(
               right.toString(),
               Verdict.MISSING,
-              "grant \"%s\" to the agent in its ClusterRole, see daemonset/rbac.yaml"
+              "grant \"%s\" to the agent in its ClusterRole, see daemonset/rights/rbac.yaml"
                   .formatted(right));
     } catch (IOException e) {
       return new Check(right.toString(), Verdict.UNKNOWN, String.valueOf(e.getMessage()));

@@ -136,6 +136,12 @@ public final class OwnNode implements Nodes, Component {
     };
   }
 
+  /** A kubelet may cordon its Node, but not change its taints (NodeRestriction). */
+  @Override
+  public boolean mayTaint() throws IOException {
+    return !kube.isKubelet();
+  }
+
   @Override
   public Changed change(NodeChange change) throws IOException {
     if (change.isEmpty()) {

@@ -53,6 +53,8 @@ public final class OwnPods implements Pods, Component {
               return labelSelector.isEmpty() ? ofNode : ofNode.withLabelSelector(labelSelector);
             },
             Watched.PodItem::new);
+    // First of all that hear of it: what they ask for then may need the identity of a new pod.
+    watch.onChange(() -> kube.saw(watch::current));
   }
 
   @Override

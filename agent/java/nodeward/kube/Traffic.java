@@ -10,6 +10,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
@@ -66,11 +67,13 @@ final class Traffic extends Collector implements Interceptor {
     }
   }
 
-  OkHttpClientFactory httpClients() {
+  /** {@code speaker} gives requests their credential, where fabric8 does not. */
+  OkHttpClientFactory httpClients(Optional<? extends Interceptor> speaker) {
     return new OkHttpClientFactory() {
       @Override
       protected void additionalConfig(OkHttpClient.Builder builder) {
         builder.addInterceptor(Traffic.this);
+        speaker.ifPresent(builder::addInterceptor);
       }
     };
   }

@@ -16,6 +16,8 @@ final class Logind implements AutoCloseable {
   private static final String PATH = "/org/freedesktop/login1";
   private static final String MANAGER = "org.freedesktop.login1.Manager";
   private static final String SIGNAL = "PrepareForShutdown";
+  private static final String CHANGES = "org.freedesktop.DBus.Properties";
+  private static final String LOCKS = "DelayInhibited";
 
   /** A lock that somebody holds. */
   record Lock(String what, String who, String mode) {
@@ -29,23 +31,34 @@ final class Logind implements AutoCloseable {
 
   private final Dbus bus;
   private Optional<Boolean> prepares = Optional.empty();
+  private boolean locksChanged = true;
 
   Logind(Path socket) throws IOException {
     this.bus = Dbus.bus(socket, this::heard);
     try {
-      bus.call(
-          "org.freedesktop.DBus",
-          "/org/freedesktop/DBus",
-          "org.freedesktop.DBus",
-          "AddMatch",
-          "type='signal',sender='%s',interface='%s',member='%s'".formatted(NAME, MANAGER, SIGNAL));
+      listenTo(MANAGER, SIGNAL);
+      listenTo(CHANGES, "PropertiesChanged");
     } catch (IOException e) {
       bus.close();
       throw e;
     }
   }
 
+  private void listenTo(String face, String member) throws IOException {
+    bus.call(
+        "org.freedesktop.DBus",
+        "/org/freedesktop/DBus",
+        "org.freedesktop.DBus",
+        "AddMatch",
+        "type='signal',sender='%s',path='%s',interface='%s',member='%s'"
+            .formatted(NAME, PATH, face, member));
+  }
+
   private void heard(DbusMessage signal) {
+    // The body names the properties, with or without their values.
+    if (signal.interfaceName().equals(CHANGES) && signal.body().toString().contains(LOCKS)) {
+      locksChanged = true;
+    }
     if (signal.member().equals(SIGNAL)
         && signal.interfaceName().equals(MANAGER)
         && !signal.body().isEmpty()
@@ -69,7 +82,14 @@ final class Logind implements AutoCloseable {
     bus.await(limit);
   }
 
+  /** Whether there is reason to look at the locks anew. */
+  boolean locksChanged() {
+    return locksChanged;
+  }
+
   List<Lock> locks() throws IOException {
+    // Before the question: what changes after it is told anew.
+    locksChanged = false;
     Object all = bus.call(NAME, PATH, MANAGER, "ListInhibitors").value(0);
     return all instanceof List<?> list ? list.stream().map(Logind::lock).toList() : List.of();
   }

@@ -146,7 +146,7 @@ public final class ShutdownLock implements Component {
           log.info("shutdown: cancelled");
           shutdowns.cancelled();
         }
-        if (System.nanoTime() - lookAgain >= 0) {
+        if (logind.locksChanged() || System.nanoTime() - lookAgain >= 0) {
           lookAgain = System.nanoTime() + LOOK_AGAIN.toNanos();
           holdIfNeeded(logind);
         }

@@ -8,6 +8,7 @@ import java.net.InetSocketAddress;
 import java.net.SocketTimeoutException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -139,8 +140,8 @@ public final class SystemBus implements Units {
 
     /** Says who this is, by the credentials of the socket, and enters the bus. */
     void begin() throws IOException {
-      long uid = new com.sun.security.auth.module.UnixSystem().getUid();
-      String hex = HexFormat.of().formatHex(Long.toString(uid).getBytes(StandardCharsets.US_ASCII));
+      String uid = Files.getAttribute(Path.of("/proc/self"), "unix:uid").toString();
+      String hex = HexFormat.of().formatHex(uid.getBytes(StandardCharsets.US_ASCII));
       out.write(("\0AUTH EXTERNAL " + hex + "\r\n").getBytes(StandardCharsets.US_ASCII));
       out.flush();
       String answer = line();

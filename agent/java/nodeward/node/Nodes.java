@@ -29,6 +29,11 @@ public interface Nodes {
    */
   List<String> taintManagers() throws IOException;
 
+  /** Whether the API server lets the agent change taints, as far as its identity tells. */
+  default boolean mayTaint() throws IOException {
+    return true;
+  }
+
   /**
    * Writes the difference between the change and what it was decided on, guarded against lost
    * updates.

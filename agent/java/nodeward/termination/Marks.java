@@ -21,7 +21,7 @@ final class Marks {
   static final String TAINT = "nodeward.dev/terminating";
   static final String ANNOTATION = "nodeward.dev/drain";
   static final String EXCLUDE = "node.kubernetes.io/exclude-from-external-load-balancers";
-  private static final String OURS = "nodeward";
+  static final String OURS = "nodeward";
 
   private static final Logger log = LoggerFactory.getLogger(Marks.class);
 
@@ -41,7 +41,14 @@ final class Marks {
   /** Puts the marks on; tells who had cordoned the node. */
   Cordoner put(Plan plan) throws IOException, InterruptedException {
     refuseAnotherInstance();
-    return switch (cordon.edit(node -> marked(node, plan))) {
+    boolean taint = nodes.mayTaint();
+    if (!taint) {
+      log.warn(
+          "termination: no taint on node={}, the cordon alone keeps pods away: the agent speaks as"
+              + " the kubelet",
+          nodes.nodeName());
+    }
+    return switch (cordon.edit(node -> marked(node, plan, taint))) {
       case Cordon.Edit.Written(NodeView before) -> cordoner(before, plan);
       case Cordon.Edit.Same(NodeView before) -> cordoner(before, plan);
       case Cordon.Edit.Absent _ -> {
@@ -88,13 +95,15 @@ final class Marks {
     }
   }
 
-  private NodeChange marked(NodeView node, Plan plan) {
+  private NodeChange marked(NodeView node, Plan plan, boolean taint) {
     Plan known = plan.cordonedBy(cordoner(node, plan));
     NodeChange change =
         NodeChange.of(node)
             .cordoned()
-            .withTaint(new Taint(TAINT, plan.kind().text(), "NoSchedule", ""))
             .withAnnotation(ANNOTATION, PlanJson.write(node.name(), new State.Noticed(known)));
+    if (taint) {
+      change = change.withTaint(new Taint(TAINT, plan.kind().text(), "NoSchedule", ""));
+    }
     // A node that is merely held still serves what runs on it.
     boolean excluded = node.labels().containsKey(EXCLUDE) || policy.holds(plan);
     return excluded ? change : change.withLabel(EXCLUDE, OURS);

@@ -1,5 +1,6 @@
 package nodeward;
 
+import static java.util.stream.Collectors.joining;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -10,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -50,6 +52,68 @@ class DocsTest {
         .forEach(m -> inDocs.add(m.group(1)));
 
     assertThat(inDocs).isEqualTo(inSources);
+  }
+
+  @Test
+  void everyKeyThatADocumentNamesExists() throws IOException {
+    List<String> keys =
+        keysWithDefaults().stream().map(row -> row.substring(3, row.indexOf('`', 3))).toList();
+    String features =
+        keys.stream().map(key -> key.replaceFirst("\\..*", "")).distinct().collect(joining("|"));
+    var named = Pattern.compile("`((?:" + features + ")(?:\\.[a-z][A-Za-z0-9]*)+)(?:: [^`]*)?`");
+    var wrong = new TreeSet<String>();
+    for (Path page : pages()) {
+      named
+          .matcher(Files.readString(page))
+          .results()
+          .map(found -> found.group(1))
+          .filter(name -> keys.stream().noneMatch(key -> (key + ".").startsWith(name + ".")))
+          .forEach(name -> wrong.add(page.getFileName() + ": " + name));
+    }
+
+    assertThat(wrong).isEmpty();
+  }
+
+  @Test
+  void everyLinkLeadsSomewhere() throws IOException {
+    var link = Pattern.compile("\\]\\(([^)#\\s]*)(#[^)\\s]+)?\\)");
+    var wrong = new TreeSet<String>();
+    for (Path page : pages()) {
+      for (var found : link.matcher(Files.readString(page)).results().toList()) {
+        String path = found.group(1);
+        if (path.contains("://")) {
+          continue;
+        }
+        Path target = path.isEmpty() ? page : page.resolveSibling(path);
+        boolean there = Files.exists(target);
+        if (there && found.group(2) != null) {
+          there = anchors(target).contains(found.group(2).substring(1));
+        }
+        if (!there) {
+          wrong.add(BASE.relativize(page) + ": " + found.group());
+        }
+      }
+    }
+
+    assertThat(wrong).isEmpty();
+  }
+
+  /** The names that headings get when Markdown is shown. */
+  private static List<String> anchors(Path page) throws IOException {
+    return Files.readAllLines(page).stream()
+        .filter(line -> line.matches("#+ .*"))
+        .map(line -> line.replaceFirst("#+ ", "").toLowerCase(Locale.ROOT))
+        .map(title -> title.replaceAll("[^a-z0-9 _-]", "").replace(' ', '-'))
+        .toList();
+  }
+
+  private static List<Path> pages() throws IOException {
+    try (var docs = Files.walk(BASE.resolve("docs"))) {
+      return Stream.concat(
+              Stream.of(BASE.resolve("README.md")),
+              docs.filter(page -> page.toString().endsWith(".md")))
+          .toList();
+    }
   }
 
   @Test

@@ -44,8 +44,13 @@ final class BenchNode implements AutoCloseable {
   private final Path directory;
 
   BenchNode(Path directory, Path agent) throws IOException, InterruptedException {
+    this(directory, List.of(agent.toString()));
+  }
+
+  /** With words before the daemon's own. */
+  BenchNode(Path directory, List<String> agent) throws IOException, InterruptedException {
     this.directory = Files.createDirectories(directory);
-    this.node = new SimulatedNode(directory, List.of(agent.toString()));
+    this.node = new SimulatedNode(directory, agent);
     var uri = node.api.uri();
     this.tls = new TlsFront(directory, new InetSocketAddress(uri.getHost(), uri.getPort()));
     Files.writeString(kubeconfig(), tls.kubeconfig());
@@ -70,6 +75,10 @@ final class BenchNode implements AutoCloseable {
   }
 
   Path kubeconfig() {
+    return kubeconfig(directory);
+  }
+
+  static Path kubeconfig(Path directory) {
     return directory.resolve("kubeconfig-tls");
   }
 

@@ -26,11 +26,16 @@ import java.util.zip.ZipOutputStream;
  * those without out of it, and picocli, which every command starts with, is one of them. Nothing
  * else of them changes.
  */
-final class OldClasses {
+public final class OldClasses {
   private static final int FIRST_WITH_STACK_MAPS = 50;
   private static final int JAVA_8 = 52;
 
   private OldClasses() {}
+
+  /** {@code make dist}; argument: the directory of the jars. */
+  public static void main(String[] args) throws IOException {
+    System.out.println("given stack maps: " + String.join(" ", rewrite(Path.of(args[0]))));
+  }
 
   /** Rewrites the jars of the directory that hold such classes, and returns their names. */
   static List<String> rewrite(Path directory) throws IOException {

@@ -4,12 +4,14 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import nodeward.aws.FakeImds;
 import nodeward.simulator.SimulatedNode;
 
 /**
- * {@code make aot}: lives the agent's whole life once, from the closed gate to the completed hook,
+ * {@code make dist}: lives the agent's whole life once, from the closed gate to the completed hook,
  * so that the JVM can write down which classes and code that takes. The agent writes its cache when
  * it stops.
  */
@@ -30,9 +32,9 @@ public final class Training {
     Path cache = Path.of(args[2]).toAbsolutePath();
     SimulatedNode.delete(directory);
     Files.deleteIfExists(cache);
-    Path jars = Path.of(args[0]).toAbsolutePath().resolveSibling("../lib").normalize();
-    System.out.println("given stack maps: " + String.join(" ", OldClasses.rewrite(jars)));
-    try (var world = new BenchNode(directory, Path.of(args[0]).toAbsolutePath())) {
+    var agent = new ArrayList<>(List.of(Path.of(args[0]).toAbsolutePath().toString()));
+    agent.addAll(commands(BenchNode.kubeconfig(directory).toString()));
+    try (var world = new BenchNode(directory, agent)) {
       world.start(Map.of("JDK_JAVA_OPTIONS", RECORD + cache));
       live(world);
       int exit = world.node.stopAgent(Duration.ofSeconds(60));
@@ -42,6 +44,16 @@ public final class Training {
     }
     System.out.printf("%s: %d MiB%n", cache, Files.size(cache) >> 20);
     System.exit(0);
+  }
+
+  /** What people and units call, before the daemon itself. */
+  private static List<String> commands(String kubeconfig) {
+    String drain = "drain --dry-run=client --ignore-daemonsets --kubeconfig %s %s";
+    String status = "status --node-name " + SimulatedNode.NAME;
+    return List.of(
+        "rehearse version , %s , %s ,"
+            .formatted(status, drain.formatted(kubeconfig, SimulatedNode.NAME))
+            .split(" "));
   }
 
   private static void live(BenchNode world) throws IOException, InterruptedException {

@@ -71,10 +71,23 @@ record Cgroup(long initPid) {
       }
       for (Path directory : ours) {
         long pid = Long.parseLong(directory.getFileName().toString().substring(PREFIX.length()));
-        if (ProcessHandle.of(pid).isEmpty()) {
+        if (ProcessHandle.of(pid).isEmpty() && isEmpty(directory)) {
           Poll.until(directory + " is gone", END_LIMIT, () -> delete(directory));
         }
       }
+    }
+  }
+
+  /** Without a process in it or below: what lives on without its parent is somebody's to end. */
+  private static boolean isEmpty(Path directory) throws IOException {
+    try (Stream<Path> tree =
+        Files.find(directory, Integer.MAX_VALUE, (path, _) -> path.endsWith("cgroup.procs"))) {
+      for (Path processes : tree.toList()) {
+        if (!Files.readString(processes).isEmpty()) {
+          return false;
+        }
+      }
+      return true;
     }
   }
 

@@ -7,6 +7,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -15,6 +16,9 @@ import java.util.concurrent.TimeUnit;
  */
 final class Command {
   private static final int LIMIT_SECONDS = 120;
+
+  // Threads of their own: one that a killed command's child keeps waiting must not stop the next.
+  private static final Executor READER = task -> Thread.ofPlatform().daemon().start(task);
 
   private Command() {}
 
@@ -25,8 +29,8 @@ final class Command {
   static String run(List<String> command, String input) throws IOException {
     Process process = Daemon.spawn(new ProcessBuilder(command));
     try {
-      var output = CompletableFuture.supplyAsync(() -> text(process.getInputStream()));
-      var errors = CompletableFuture.supplyAsync(() -> text(process.getErrorStream()));
+      var output = CompletableFuture.supplyAsync(() -> text(process.getInputStream()), READER);
+      var errors = CompletableFuture.supplyAsync(() -> text(process.getErrorStream()), READER);
       try (OutputStream stdin = process.getOutputStream()) {
         stdin.write(input.getBytes(StandardCharsets.UTF_8));
       }

@@ -9,7 +9,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -21,8 +20,6 @@ import java.util.stream.Stream;
  */
 public final class RealNode implements AutoCloseable {
 
-  private static final String BRIDGE = "cni0";
-  private static final String CONTAINERD_SOCKET = "/run/containerd/containerd.sock";
   private static final Duration START_LIMIT = Duration.ofSeconds(60);
 
   private final ControlPlane plane;
@@ -80,11 +77,11 @@ public final class RealNode implements AutoCloseable {
   }
 
   public String podBridge() {
-    return BRIDGE;
+    return NodeFiles.BRIDGE;
   }
 
   public String containerdSocket() {
-    return CONTAINERD_SOCKET;
+    return NodeFiles.CONTAINERD_SOCKET;
   }
 
   public String bootId() throws IOException {
@@ -245,71 +242,14 @@ public final class RealNode implements AutoCloseable {
   }
 
   private void configure() throws IOException {
-    write(
-        "/etc/containerd/config.toml",
-        """
-        version = 2
-        [plugins."io.containerd.grpc.v1.cri"]
-          sandbox_image = "%s"
-          disable_apparmor = true
-          # Where the machine withholds CAP_SYS_RESOURCE no sandbox would start.
-          restrict_oom_score_adj = true
-          [plugins."io.containerd.grpc.v1.cri".cni]
-            bin_dir = "/usr/lib/cni"
-        """
-            .formatted(Manifests.PAUSE_IMAGE));
-    write(
-        "/etc/cni/net.d/10-pods.conflist",
-        """
-        {
-          "cniVersion": "0.4.0",
-          "name": "pods",
-          "plugins": [{
-            "type": "bridge",
-            "bridge": "%s",
-            "isGateway": true,
-            "hairpinMode": true,
-            "ipam": {
-              "type": "host-local",
-              "ranges": [[{"subnet": "%s"}]],
-              "routes": [{"dst": "0.0.0.0/0"}]
-            }
-          }]
-        }
-        """
-            .formatted(BRIDGE, podNetwork()));
+    write("/etc/containerd/config.toml", NodeFiles.containerd(NodeFiles.Cgroups.KUBELET));
+    write("/etc/cni/net.d/10-pods.conflist", NodeFiles.cni(podNetwork()));
     copy(kubeletKubeconfig(), "/etc/kubernetes/kubelet.kubeconfig");
     copy(kubeconfig("system:kube-proxy", List.of()), "/etc/kubernetes/kube-proxy.kubeconfig");
     copy(plane.caCertificate(), "/etc/kubernetes/ca.crt");
     write(
         "/etc/kubernetes/kubelet.yaml",
-        """
-        apiVersion: kubelet.config.k8s.io/v1beta1
-        kind: KubeletConfiguration
-        containerRuntimeEndpoint: unix://%s
-        authentication:
-          anonymous: {enabled: false}
-          x509: {clientCAFile: /etc/kubernetes/ca.crt}
-        cgroupDriver: cgroupfs
-        cgroupRoot: %s
-        failCgroupV1: false
-        failSwapOn: false
-        resolvConf: ""
-        imageGCHighThresholdPercent: 100
-        evictionHard: {memory.available: 10Mi, nodefs.available: 1%%, nodefs.inodesFree: 1%%}
-        registerWithTaints: [%s]
-        """
-            .formatted(
-                CONTAINERD_SOCKET,
-                cgroup().path(),
-                taints.stream().map(RealNode::taint).collect(Collectors.joining(", "))));
-  }
-
-  private static String taint(String taint) {
-    String[] part = taint.split("[=:]");
-    return part.length == 3
-        ? "{key: %s, value: \"%s\", effect: %s}".formatted((Object[]) part)
-        : "{key: %s, effect: %s}".formatted((Object[]) part);
+        NodeFiles.kubelet(NodeFiles.Cgroups.KUBELET, taints, "cgroupRoot: " + cgroup().path()));
   }
 
   private Daemon launch(String binary, String... arguments) throws IOException {

@@ -50,7 +50,13 @@ class ConfigReaderTest {
     String text =
         """
         node: {name: n1, cluster: c, procRoot: /p, criSocket: /x}
-        kubernetes: {kubeconfig: /k, requestTimeout: 1s, pingInterval: 2s}
+        kubernetes:
+          kubeconfig: /k
+          requestTimeout: 1s
+          pingInterval: 2s
+          identity: kubeconfig
+          kubeletKubeconfigs: [/l]
+          serviceAccount: a/b
         aws:
           region: eu-west-1
           metadataEndpoint: http://127.0.0.1:1

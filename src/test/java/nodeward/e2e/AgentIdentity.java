@@ -17,9 +17,17 @@ public final class AgentIdentity {
 
   private AgentIdentity() {}
 
-  /** Applies what is shipped, and nothing else. */
+  /**
+   * Applies the rights that are shipped, and nothing else: no admission policy, which wants a token
+   * of a pod where these tests show a certificate.
+   */
   public static void grant(ControlPlane plane) throws IOException {
-    Path rbac = Path.of(System.getProperty("nodeward.basedir"), "daemonset", "rbac.yaml");
-    plane.apply(Files.readString(rbac));
+    for (String file : List.of("rights/rbac.yaml", "base/evictions.yaml")) {
+      plane.apply(Files.readString(manifests().resolve(file)));
+    }
+  }
+
+  static Path manifests() {
+    return Path.of(System.getProperty("nodeward.basedir"), "daemonset");
   }
 }

@@ -20,7 +20,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import nodeward.component.Time;
-import nodeward.config.Config;
 import nodeward.metadata.Namespaces;
 import nodeward.node.Changed;
 import nodeward.node.Condition;
@@ -724,6 +723,102 @@ abstract class ApiServerContract {
                 + " namespaces \"no-such-namespace\" not found (404)");
   }
 
+  // --- tokens of service accounts
+
+  @Test
+  void aTokenIsBoundToAPodOfItsServiceAccountAndEndsWithIt() throws Exception {
+    String namespace = createNamespace(nodeName + "-tokens");
+    String other = createPodWithAccount(namespace, "stranger", "other");
+    String uid = createPodWithAccount(namespace, "identity", "agent");
+
+    Answer noAccount = requestToken(namespace, "missing", "identity", uid, 3600);
+    assertThat(noAccount.code()).isEqualTo(404);
+    assertThat(noAccount.message()).isEqualTo("serviceaccounts \"missing\" not found");
+    Answer noPod = requestToken(namespace, "agent", "missing", uid, 3600);
+    assertThat(noPod.code()).isEqualTo(404);
+    assertThat(noPod.message()).isEqualTo("pods \"missing\" not found");
+    Answer ofOther = requestToken(namespace, "agent", "stranger", other, 3600);
+    assertThat(ofOther.code()).isEqualTo(400);
+    assertThat(ofOther.message()).contains("to pod running with different serviceaccount name");
+    Answer wrongUid = requestToken(namespace, "agent", "identity", other, 3600);
+    assertThat(wrongUid.code()).isEqualTo(409);
+    assertThat(wrongUid.message()).contains("does not match the UID in record");
+    Answer tooShort = requestToken(namespace, "agent", "identity", uid, 60);
+    assertThat(tooShort.code()).isEqualTo(422);
+    assertThat(tooShort.message()).contains("may not specify a duration less than 10 minutes");
+
+    Answer issued = requestToken(namespace, "agent", "identity", uid, 3600);
+    assertThat(issued.code()).isEqualTo(201);
+    assertThat(issued.json().at("/spec/expirationSeconds").asLong()).isEqualTo(3600);
+    assertThat(Instant.parse(issued.json().at("/status/expirationTimestamp").asText()))
+        .isBetween(Instant.now().plusSeconds(3500), Instant.now().plusSeconds(3610));
+    String token = issued.json().at("/status/token").asText();
+    assertThat(asked(token)).isNotEqualTo(401);
+    assertThat(asked(token)).isNotEqualTo(401);
+
+    request(
+        "DELETE",
+        "/api/v1/namespaces/%s/pods/identity".formatted(namespace),
+        "{\"gracePeriodSeconds\":0}");
+    Await.until("the token is refused", Duration.ofSeconds(30), () -> asked(token) == 401);
+  }
+
+  private String createPodWithAccount(String namespace, String name, String account)
+      throws IOException {
+    request(
+        "POST",
+        "/api/v1/namespaces/%s/serviceaccounts".formatted(namespace),
+        "{\"metadata\":{\"name\":\"%s\"}}".formatted(account));
+    return request(
+            "POST",
+            "/api/v1/namespaces/%s/pods".formatted(namespace),
+            """
+            {"metadata": {"name": "%s"},
+             "spec": {"serviceAccountName": "%s", "nodeName": "%s",
+               "containers": [{"name": "c", "image": "i"}]}}
+            """
+                .formatted(name, account, nodeName))
+        .at("/metadata/uid")
+        .asText();
+  }
+
+  private Answer requestToken(String namespace, String account, String pod, String uid, int seconds)
+      throws IOException {
+    return admin.send(
+        "request a token",
+        "POST",
+        "/api/v1/namespaces/%s/serviceaccounts/%s/token".formatted(namespace, account),
+        KubeClient.JSON,
+        """
+        {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+         "spec": {"expirationSeconds": %d, "boundObjectRef":
+           {"apiVersion": "v1", "kind": "Pod", "name": "%s", "uid": "%s"}}}
+        """
+            .formatted(seconds, pod, uid));
+  }
+
+  /** The code that the API server answers to whoever shows the token. */
+  private int asked(String token) throws IOException {
+    var config = io.fabric8.kubernetes.client.Config.fromKubeconfig(kubeconfig().toFile());
+    var plain = io.fabric8.kubernetes.client.Config.empty();
+    plain.setMasterUrl(config.getMasterUrl());
+    plain.setCaCertData(config.getCaCertData());
+    plain.setOauthToken(token);
+    try (var client =
+        new io.fabric8.kubernetes.client.KubernetesClientBuilder().withConfig(plain).build()) {
+      var http = client.getHttpClient();
+      return http.sendAsync(
+              http.newHttpRequestBuilder()
+                  .uri(config.getMasterUrl().replaceAll("/$", "") + nodePath())
+                  .build(),
+              String.class)
+          .get()
+          .code();
+    } catch (InterruptedException | java.util.concurrent.ExecutionException e) {
+      throw new IOException(e);
+    }
+  }
+
   // --- the scene
 
   private Optional<DaemonSetView> readDaemonSet(String name) throws IOException {
@@ -769,9 +864,8 @@ abstract class ApiServerContract {
   }
 
   private KubeClient client(String version) throws IOException {
-    return new KubeClient(
-        new Config.Kubernetes(
-            kubeconfig().toString(), Duration.ofSeconds(10), Duration.ofSeconds(1)),
+    return Scene.client(
+        Scene.config(kubeconfig().toString(), Duration.ofSeconds(10), Duration.ofSeconds(1)),
         version,
         Map.of(),
         new CollectorRegistry());

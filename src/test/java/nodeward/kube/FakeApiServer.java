@@ -46,10 +46,10 @@ import okio.BufferedSink;
 
 /**
  * An API server in memory that speaks real HTTP and WebSocket on loopback: nodes, pods, namespaces,
- * events, leases, daemonsets, replicasets, disruption budgets, volumes and their attachments, with
- * the answers of kube-apiserver 1.34. {@link ApiServerContract} holds it to them. Its switches make
- * it what a client fears: slow, silent, forgetful, refusing, or gone and back on the same port.
- * Safe for use by several threads.
+ * events, service accounts and their tokens, leases, daemonsets, replicasets, disruption budgets,
+ * volumes and their attachments, with the answers of kube-apiserver 1.34. {@link ApiServerContract}
+ * holds it to them. Its switches make it what a client fears: slow, silent, forgetful, refusing, or
+ * gone and back on the same port. Safe for use by several threads.
  */
 public final class FakeApiServer implements AutoCloseable {
   /** A request as it came in; {@code path} without the query. */
@@ -61,7 +61,8 @@ public final class FakeApiServer implements AutoCloseable {
       String userAgent,
       String contentType,
       String body,
-      boolean webSocket) {
+      boolean webSocket,
+      String token) {
     public boolean isWatch() {
       return query.getOrDefault("watch", "").equals("true");
     }
@@ -92,6 +93,7 @@ public final class FakeApiServer implements AutoCloseable {
 
   private final Time time;
   private final ObjectStore store;
+  private final BoundTokens tokens;
   private final Set<Watcher> watchers = ConcurrentHashMap.newKeySet();
   private final List<Request> requests = new CopyOnWriteArrayList<>();
   private final List<Scripted> scripted = new CopyOnWriteArrayList<>();
@@ -114,6 +116,7 @@ public final class FakeApiServer implements AutoCloseable {
     this.time = time;
     this.address = address;
     this.store = new ObjectStore(time);
+    this.tokens = new BoundTokens(store, time);
     store.subscribeAll(this::changed);
     this.port = port == 0 ? listenSomewhere() : listen(port);
     clock.scheduleAtFixedRate(this::tick, 1, 1, TimeUnit.SECONDS);
@@ -223,6 +226,11 @@ public final class FakeApiServer implements AutoCloseable {
   /** Removes the pods whose grace is over at the time. */
   public void endTerminating(Instant now) {
     store.endTerminating(now);
+  }
+
+  /** Refuses from now on every token that it has issued, as after a change of its signing key. */
+  public void refuseTokens() {
+    tokens.refuseAll();
   }
 
   /** Called after each change, in order, on one thread of the server's own; it may write. */
@@ -379,6 +387,7 @@ public final class FakeApiServer implements AutoCloseable {
       }
     }
     try {
+      tokens.authenticate(request.token);
       return answer(request, url.pathSegments());
     } catch (Refusal e) {
       MockResponse.Builder response = builder(e.code, e.status.toString());
@@ -398,6 +407,7 @@ public final class FakeApiServer implements AutoCloseable {
     }
     String agent = recorded.getHeaders().get("User-Agent");
     String type = recorded.getHeaders().get("Content-Type");
+    String bearer = recorded.getHeaders().get("Authorization");
     return new Request(
         time.now(),
         recorded.getMethod(),
@@ -406,7 +416,8 @@ public final class FakeApiServer implements AutoCloseable {
         agent == null ? "" : agent,
         type == null ? "" : type,
         recorded.getBody() == null ? "" : recorded.getBody().utf8(),
-        "websocket".equalsIgnoreCase(recorded.getHeaders().get("Upgrade")));
+        "websocket".equalsIgnoreCase(recorded.getHeaders().get("Upgrade")),
+        bearer == null ? "" : bearer.replaceFirst("^Bearer ", ""));
   }
 
   private MockResponse answer(Request request, List<String> path) {
@@ -482,6 +493,13 @@ public final class FakeApiServer implements AutoCloseable {
       return response(
           201,
           "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Success\",\"code\":201}");
+    }
+    if (target.subresource.equals("token") && kind == ObjectStore.SERVICE_ACCOUNTS) {
+      if (!request.method.equals("POST")) {
+        throw Refusal.methodNotAllowed();
+      }
+      return response(
+          201, tokens.issue(target.namespace, target.name, object(request.body)).toString());
     }
     Part part =
         switch (target.subresource) {

@@ -193,6 +193,7 @@ class KubeClientTest {
     Path token = Files.writeString(directory.resolve("token"), "first\n");
     var credentials =
         new Credentials(
+            Config.Kubernetes.Identity.AUTO,
             "",
             Map.of("KUBERNETES_SERVICE_HOST", "10.96.0.1", "KUBERNETES_SERVICE_PORT", "443"),
             directory);
@@ -254,8 +255,8 @@ class KubeClientTest {
   }
 
   private static KubeClient client(String kubeconfig, Map<String, String> environment) {
-    return new KubeClient(
-        new Config.Kubernetes(kubeconfig, Duration.ofSeconds(5), Duration.ofSeconds(5)),
+    return Scene.client(
+        Scene.config(kubeconfig, Duration.ofSeconds(5), Duration.ofSeconds(5)),
         "1.2.3",
         environment,
         new CollectorRegistry());

@@ -12,7 +12,6 @@ import java.time.Duration;
 import java.util.Map;
 import mockwebserver3.MockResponse;
 import mockwebserver3.MockWebServer;
-import nodeward.config.Config;
 import nodeward.metadata.TokenReviews.Verdict;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -51,9 +50,8 @@ class KubeTokenReviewsTest {
         """
             .formatted(api.getPort()));
     kube =
-        new KubeClient(
-            new Config.Kubernetes(
-                kubeconfig.toString(), Duration.ofSeconds(10), Duration.ofSeconds(10)),
+        Scene.client(
+            Scene.config(kubeconfig.toString(), Duration.ofSeconds(10), Duration.ofSeconds(10)),
             "1.2.3",
             Map.of(),
             new CollectorRegistry());

@@ -44,6 +44,8 @@ final class ObjectStore {
   static final Kind NODES = new Kind("", "v1", "nodes", "Node", false);
   static final Kind PODS = new Kind("", "v1", "pods", "Pod", true);
   static final Kind NAMESPACES = new Kind("", "v1", "namespaces", "Namespace", false);
+  static final Kind SERVICE_ACCOUNTS =
+      new Kind("", "v1", "serviceaccounts", "ServiceAccount", true);
   static final Kind BUDGETS =
       new Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", true);
   static final List<Kind> KINDS =
@@ -53,6 +55,7 @@ final class ObjectStore {
           NAMESPACES,
           BUDGETS,
           new Kind("", "v1", "events", "Event", true),
+          SERVICE_ACCOUNTS,
           new Kind("apps", "v1", "daemonsets", "DaemonSet", true),
           new Kind("apps", "v1", "replicasets", "ReplicaSet", true),
           new Kind("storage.k8s.io", "v1", "volumeattachments", "VolumeAttachment", false),

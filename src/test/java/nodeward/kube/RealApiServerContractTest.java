@@ -12,7 +12,6 @@ import java.util.List;
 import java.util.Map;
 import nodeward.cluster.ControlPlane;
 import nodeward.component.Time;
-import nodeward.config.Config;
 import nodeward.metadata.Namespaces;
 import nodeward.metadata.TokenReviews;
 import nodeward.readiness.ClosedNodes;
@@ -25,7 +24,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** kube-apiserver and etcd, and nothing else. */
 @Tag("e2e")
 class RealApiServerContractTest extends ApiServerContract {
-  private static final String RIGHTS = "daemonset/rbac.yaml";
+  private static final String RIGHTS = "daemonset/rights/rbac.yaml";
 
   @TempDir static Path directory;
   private static ControlPlane plane;
@@ -47,9 +46,8 @@ class RealApiServerContractTest extends ApiServerContract {
         plane.kubeconfig(
             "system:serviceaccount:nodeward:nodeward",
             List.of("system:serviceaccounts", "system:authenticated"));
-    var config =
-        new Config.Kubernetes(kubeconfig.toString(), Duration.ofSeconds(10), Duration.ofSeconds(1));
-    try (var kube = new KubeClient(config, "rights", Map.of(), new CollectorRegistry())) {
+    var config = Scene.config(kubeconfig.toString(), Duration.ofSeconds(10), Duration.ofSeconds(1));
+    try (var kube = Scene.client(config, "rights", Map.of(), new CollectorRegistry())) {
       var closed = new KubeClosedNodes(kube, "one", Time.SYSTEM);
       var elsewhere = new KubeClosedNodes(kube, "one", "default", Time.SYSTEM);
       var daemonSets = new KubeDaemonSets(kube);
@@ -127,8 +125,8 @@ class RealApiServerContractTest extends ApiServerContract {
   }
 
   private static KubeClient client(Path kubeconfig, Duration limit) {
-    return new KubeClient(
-        new Config.Kubernetes(kubeconfig.toString(), limit, limit),
+    return Scene.client(
+        Scene.config(kubeconfig.toString(), limit, limit),
         "reviews",
         Map.of(),
         new CollectorRegistry());

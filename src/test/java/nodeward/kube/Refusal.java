@@ -70,6 +70,16 @@ final class Refusal extends RuntimeException {
             .formatted(kind.kind(), name, wanted, found));
   }
 
+  static Refusal boundToOther(String pod, String wanted) {
+    return new Refusal(
+        409,
+        "Conflict",
+        ("Operation cannot be fulfilled on Pod \"%s\": the UID in the bound object reference (%s)"
+                + " does not match the UID in record. The object might have been deleted and then"
+                + " recreated")
+            .formatted(pod, wanted));
+  }
+
   static Refusal patchDoesNotFit() {
     return new Refusal(
         422, "Invalid", "the server rejected our request due to an error in our request");

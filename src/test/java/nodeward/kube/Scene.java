@@ -32,13 +32,34 @@ final class Scene implements AutoCloseable {
     Files.writeString(kubeconfig, api.kubeconfig());
     kube =
         open(
-            new KubeClient(
-                new Config.Kubernetes(kubeconfig.toString(), requestTimeout, pingInterval),
+            client(
+                config(kubeconfig.toString(), requestTimeout, pingInterval),
                 "1.2.3",
                 Map.of(),
                 metrics));
     node = open(new OwnNode(kube, NODE, Time.SYSTEM));
     pods = open(new OwnPods(kube, NODE));
+  }
+
+  /** Reaches an API server by a kubeconfig. */
+  static Config.Kubernetes config(
+      String kubeconfig, Duration requestTimeout, Duration pingInterval) {
+    return new Config.Kubernetes(
+        kubeconfig,
+        requestTimeout,
+        pingInterval,
+        Config.Kubernetes.Identity.AUTO,
+        List.of(),
+        "nodeward/nodeward");
+  }
+
+  /** A client that asks no kubelet for anything. */
+  static KubeClient client(
+      Config.Kubernetes config,
+      String version,
+      Map<String, String> environment,
+      CollectorRegistry metrics) {
+    return new KubeClient(config, NODE, (c, e) -> "", version, environment, metrics);
   }
 
   <T extends AutoCloseable> T open(T each) {

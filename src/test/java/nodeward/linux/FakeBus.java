@@ -130,6 +130,15 @@ final class FakeBus implements AutoCloseable {
     send(4, 0, "org.freedesktop.login1.Manager", "PrepareForShutdown", body, -1);
   }
 
+  /** Somebody takes a lock, which logind tells everybody. */
+  void take(String lock) throws IOException {
+    locks.add(lock);
+    String property = "DelayInhibited";
+    var body = new Body().signature("sa{sv}as").text("org.freedesktop.login1.Manager");
+    body.word(0).align(8).word(4 + property.length() + 1).text(property);
+    send(4, 0, "org.freedesktop.DBus.Properties", "PropertiesChanged", body, -1);
+  }
+
   /** Whether a lock that was given is still held: the other end of its pipe is open. */
   boolean isHeld() {
     return lockEnd >= 0 && locks.contains("shutdown|nodeward|drains|delay");

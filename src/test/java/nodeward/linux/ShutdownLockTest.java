@@ -9,7 +9,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.concurrent.TimeUnit;
 import nodeward.linux.FakeBus.Body;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -89,6 +88,17 @@ final class ShutdownLockTest implements ShutdownLock.Shutdowns {
   }
 
   @Test
+  void aKubeletThatTakesItsLockLaterIsFollowedAtOnce() throws Exception {
+    lock.start();
+    until(() -> lock.status().get("lock").toString().startsWith("not needed"));
+
+    bus.take(FakeBus.KUBELET);
+
+    // Without logind's word it would look half a minute after its first look.
+    until(Duration.ofSeconds(20), bus::isHeld);
+  }
+
+  @Test
   void aLimitThatIsTooSmallIsRaisedAsTheKubeletDoes() throws Exception {
     bus.locks.add(FakeBus.KUBELET);
     lock.start();
@@ -145,7 +155,11 @@ final class ShutdownLockTest implements ShutdownLock.Shutdowns {
   }
 
   private void until(Callable<Boolean> condition) throws Exception {
-    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+    until(Duration.ofSeconds(60), condition);
+  }
+
+  private void until(Duration limit, Callable<Boolean> condition) throws Exception {
+    long end = System.nanoTime() + limit.toNanos();
     while (!condition.call()) {
       assertThat(System.nanoTime())
           .as("in time: %s %s %s", told, lock.status(), bus.calls)

@@ -135,7 +135,7 @@ final class RestartE2eTest {
     node.machine.await("back", () -> node.lines("agent: ready").size() >= 2);
 
     assertThat(node.lines("Full thread dump")).isNotEmpty();
-    assertThat(node.lines("\"pulse\"")).isNotEmpty();
+    assertThat(node.lines("\"shutdown-lock\"")).isNotEmpty();
     untouched();
   }
 

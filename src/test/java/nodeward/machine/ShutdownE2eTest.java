@@ -52,6 +52,10 @@ final class ShutdownE2eTest {
 
   @Test
   void s5RebootDrainsFirstAndTheNextBootTakesTheCordonBack() throws Exception {
+    // The kernel has one boot id for all machines; the one that systemd-nspawn lays over it does
+    // not
+    // reach a /proc of the unit's own.
+    node.machine.unit("nodeward.service.d/boot-id.conf", "[Service]\nProtectProc=default\n");
     pods();
     node.boot();
     node.machine.run("systemctl", "reboot");
@@ -118,6 +122,20 @@ final class ShutdownE2eTest {
 
     assertThat(node.lines("drain: no daemon, draining alone")).hasSize(1);
     evictedBefore(node.said("kubelet: SIGTERM"));
+  }
+
+  @Test
+  void s11AFrozenDaemonDoesNotKeepTheNodeFromBeingDrained() throws Exception {
+    node.machine.unit(
+        "nodeward.service.d/impatient.conf", "[Service]\nWatchdogSec=5\nTimeoutAbortSec=2\n");
+    pods();
+    node.boot();
+    node.machine.run("systemctl", "kill", "-s", "STOP", "nodeward.service");
+    node.machine.run("systemctl", "poweroff");
+    assertThat(node.machine.awaitEnd(LIMIT)).isEqualTo(Machine.POWERED_OFF);
+
+    evictedBefore(node.said("kubelet: SIGTERM"));
+    assertThat(lastPodGone()).isBefore(node.said("kubelet: SIGTERM"));
   }
 
   @Test
@@ -207,6 +225,8 @@ final class ShutdownE2eTest {
     assertThat(node.machine.awaitEnd(LIMIT)).isEqualTo(Machine.POWERED_OFF);
 
     Instant unitsStop = node.said("Stopping nodeward-drain.service");
+    assertThat(node.said("shutdown: lock held"))
+        .isBefore(node.said("Started kubelet-lock.service").plusSeconds(10));
     evictedBefore(unitsStop);
     assertThat(lastPodGone()).isBefore(unitsStop);
     assertThat(node.lines("shutdown: the node is drained, letting go")).hasSize(1);

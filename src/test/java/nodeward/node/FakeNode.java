@@ -41,6 +41,7 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
   private Optional<Runnable> beforeChange = Optional.empty();
   private List<String> taintManagers = List.of();
   private boolean watching = true;
+  private boolean mayTaint = true;
   private boolean listed = true;
   private int version;
   private int registrations;
@@ -50,6 +51,12 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
   }
 
   // --- what a test does to it
+
+  /** From now on taints are as closed to the agent as they are to a kubelet. */
+  public synchronized FakeNode refuseTaints() {
+    mayTaint = false;
+    return this;
+  }
 
   /** Registers the Node with these taints, as a kubelet does; each time it is another Node. */
   public synchronized FakeNode register(Taint... taints) {
@@ -160,7 +167,15 @@ public final class FakeNode implements Nodes, Evictions, NodeEvents {
   }
 
   @Override
+  public synchronized boolean mayTaint() {
+    return mayTaint;
+  }
+
+  @Override
   public synchronized Changed change(NodeChange change) throws IOException {
+    if (!mayTaint && !change.taints().equals(change.seen().taints())) {
+      throw new IOException("node \"" + name + "\" is not allowed to modify taints");
+    }
     mayFail();
     Optional<Runnable> edit = beforeChange;
     beforeChange = Optional.empty();

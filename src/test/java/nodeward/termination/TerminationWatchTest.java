@@ -70,6 +70,20 @@ final class TerminationWatchTest {
   }
 
   @Test
+  void whoMayNotTaintCordonsAndDrainsAllTheSame() throws Exception {
+    node.refuseTaints();
+    standing = List.of(ASG);
+    pollAndPass();
+
+    NodeView marked = node.current().orElseThrow();
+    assertThat(marked.unschedulable()).isTrue();
+    assertThat(marked.taints()).extracting(Taint::toString).containsExactly("theirs:NoExecute");
+    assertThat(marked.labels()).containsEntry(Marks.EXCLUDE, "nodeward");
+    until(() -> evictions().size() == 2);
+    assertThat(evictions()).containsExactlyInAnyOrder("default/web", "default/db");
+  }
+
+  @Test
   void aTerminationNoticeLeadsToCordonEvictionsWaitAndCompletion() throws Exception {
     pollAndPass();
     assertThat(watch.state()).isEqualTo(new State.InService());

@@ -1,0 +1,223 @@
+package nodeward.kube;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.fabric8.kubernetes.api.model.AuthInfo;
+import io.fabric8.kubernetes.api.model.ExecConfig;
+import io.fabric8.kubernetes.api.model.NamedAuthInfo;
+import io.fabric8.kubernetes.client.Config;
+import io.fabric8.kubernetes.client.internal.KubeConfigUtils;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Optional;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What the node's kubelet shows to the API server, read from its kubeconfig anew each time, since a
+ * kubelet's certificate is replaced in place long before its end. It is a client certificate, a
+ * token, or what a credential program prints, as {@code aws eks get-token} does on EKS. The program
+ * is run by us and not by fabric8, which has no time limit for it and logs what it printed.
+ */
+final class KubeletCredential {
+  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final Pattern CERTIFICATE =
+      Pattern.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", Pattern.DOTALL);
+  private static final Pattern KEY =
+      Pattern.compile("-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*-----", Pattern.DOTALL);
+
+  private final List<Path> places;
+  private final KubeClient.Program program;
+
+  KubeletCredential(List<Path> places, KubeClient.Program program) {
+    this.places = List.copyOf(places);
+    this.program = program;
+  }
+
+  /** The API server, and how to know it, without any credential. */
+  Config server() throws IOException {
+    Path file = file();
+    Config config = Config.empty();
+    io.fabric8.kubernetes.api.model.Config parsed = parse(file);
+    parsed.setUsers(new ArrayList<>());
+    merge(config, parsed, file);
+    // Not empty, so that nothing is read from the file again behind our back at a refusal.
+    config.setOauthTokenProvider(() -> "");
+    return config;
+  }
+
+  /** All of it, with the credential of the moment. */
+  Config read() throws IOException {
+    Path file = file();
+    Config config = Config.empty();
+    io.fabric8.kubernetes.api.model.Config parsed = parse(file);
+    // fabric8 would run the credential program while it merges.
+    Optional<ExecConfig> exec = takeExec(parsed);
+    merge(config, parsed, file);
+    Optional<AuthInfo> user = user(parsed, config);
+    String tokenFile = user.map(AuthInfo::getTokenFile).orElse("");
+    if (!tokenFile.isEmpty() && isEmpty(config.getAutoOAuthToken())) {
+      config.setAutoOAuthToken(Files.readString(file.resolveSibling(tokenFile)).strip());
+    }
+    if (exec.isPresent()) {
+      ask(exec.get(), file, config);
+    } else if (!isEmpty(config.getClientCertFile()) || !isEmpty(config.getClientCertData())) {
+      certificate(
+          config,
+          pem(config.getClientCertFile(), config.getClientCertData()),
+          pem(config.getClientKeyFile(), config.getClientKeyData()));
+    }
+    if (isEmpty(config.getClientCertData()) && isEmpty(config.getAutoOAuthToken())) {
+      throw new IOException("the kubelet's kubeconfig " + file + " holds no credential");
+    }
+    return config;
+  }
+
+  @Override
+  public String toString() {
+    return places.stream().filter(Files::exists).findFirst().orElse(places.getFirst()).toString();
+  }
+
+  private Path file() throws IOException {
+    for (Path place : places) {
+      if (Files.exists(place)) {
+        if (!Files.isReadable(place)) {
+          throw new IOException("the kubelet's kubeconfig " + place + " is not readable");
+        }
+        return place;
+      }
+    }
+    throw new IOException(
+        "the kubelet's kubeconfig is in none of %s: kubernetes.kubeletKubeconfigs"
+            .formatted(String.join(", ", places.stream().map(Path::toString).toList())));
+  }
+
+  private static io.fabric8.kubernetes.api.model.Config parse(Path file) throws IOException {
+    try {
+      return KubeConfigUtils.parseConfig(file.toFile());
+    } catch (RuntimeException e) {
+      // Without the cause: a parser shows the lines that it stumbles over, and those are secret.
+      throw new IOException("the kubelet's kubeconfig " + file + " is not one");
+    }
+  }
+
+  private static void merge(Config config, io.fabric8.kubernetes.api.model.Config parsed, Path file)
+      throws IOException {
+    KubeConfigUtils.merge(config, null, parsed);
+    if (config.getCurrentContext() == null) {
+      throw new IOException(
+          "the kubelet's kubeconfig %s: there is no context that current-context names"
+              .formatted(file));
+    }
+  }
+
+  private static Optional<ExecConfig> takeExec(io.fabric8.kubernetes.api.model.Config parsed) {
+    Optional<ExecConfig> taken = Optional.empty();
+    Config named = Config.empty();
+    var copy = new io.fabric8.kubernetes.api.model.Config();
+    copy.setContexts(parsed.getContexts());
+    copy.setCurrentContext(parsed.getCurrentContext());
+    KubeConfigUtils.merge(named, null, copy);
+    for (NamedAuthInfo each : parsed.getUsers()) {
+      if (each.getUser() != null && each.getUser().getExec() != null) {
+        if (isCurrent(each, named)) {
+          taken = Optional.of(each.getUser().getExec());
+        }
+        each.getUser().setExec(null);
+      }
+    }
+    return taken;
+  }
+
+  private static Optional<AuthInfo> user(
+      io.fabric8.kubernetes.api.model.Config parsed, Config config) {
+    return parsed.getUsers().stream()
+        .filter(u -> u.getUser() != null && isCurrent(u, config))
+        .map(NamedAuthInfo::getUser)
+        .findFirst();
+  }
+
+  private static boolean isCurrent(NamedAuthInfo user, Config config) {
+    return config.getCurrentContext() != null
+        && user.getName().equals(config.getCurrentContext().getContext().getUser());
+  }
+
+  /** As client.authentication.k8s.io/v1 and v1beta1 have it. */
+  private void ask(ExecConfig exec, Path file, Config config) throws IOException {
+    var command = new ArrayList<String>();
+    String name = exec.getCommand();
+    // A path with a slash is relative to the kubeconfig, as client-go takes it.
+    command.add(name.contains("/") ? file.resolveSibling(name).toString() : name);
+    command.addAll(exec.getArgs());
+    var environment = new HashMap<String, String>();
+    exec.getEnv().forEach(e -> environment.put(e.getName(), e.getValue()));
+    environment.put(
+        "KUBERNETES_EXEC_INFO",
+        "{\"kind\":\"ExecCredential\",\"apiVersion\":\"%s\",\"spec\":{\"interactive\":false}}"
+            .formatted(exec.getApiVersion()));
+    JsonNode status;
+    try {
+      status = JSON.readTree(program.run(command, environment)).path("status");
+    } catch (JsonProcessingException e) {
+      throw new IOException(name + " of kubeconfig " + file + " printed no ExecCredential");
+    } catch (IOException e) {
+      throw new IOException(
+          "the kubelet's credential program (kubeconfig %s): %s".formatted(file, e.getMessage()),
+          e);
+    }
+    String token = status.path("token").asText("");
+    if (!token.isEmpty()) {
+      config.setAutoOAuthToken(token);
+      return;
+    }
+    String certificate = status.path("clientCertificateData").asText("");
+    String key = status.path("clientKeyData").asText("");
+    if (certificate.isEmpty() || key.isEmpty()) {
+      throw new IOException(
+          name + " of kubeconfig " + file + " printed neither a token nor a certificate");
+    }
+    certificate(config, certificate, key);
+  }
+
+  /** A kubelet keeps certificate and key in one file, which fabric8 cannot read. */
+  private static void certificate(Config config, String certificate, String key) {
+    config.setClientCertFile(null);
+    config.setClientKeyFile(null);
+    config.setClientCertData(base64(blocks(CERTIFICATE, certificate)));
+    String block = blocks(KEY, key);
+    config.setClientKeyData(base64(block));
+    config.setClientKeyAlgo(block.contains("BEGIN EC") ? "EC" : "RSA");
+  }
+
+  private static String pem(@Nullable String file, @Nullable String data) throws IOException {
+    if (!isEmpty(data)) {
+      return new String(Base64.getMimeDecoder().decode(data), StandardCharsets.US_ASCII);
+    }
+    return isEmpty(file) ? "" : Files.readString(Path.of(file));
+  }
+
+  private static String blocks(Pattern pattern, String pem) {
+    return pattern
+        .matcher(pem)
+        .results()
+        .map(MatchResult::group)
+        .collect(Collectors.joining("\n", "", "\n"));
+  }
+
+  private static String base64(String text) {
+    return Base64.getEncoder().encodeToString(text.getBytes(StandardCharsets.US_ASCII));
+  }
+
+  private static boolean isEmpty(@Nullable String text) {
+    return text == null || text.isEmpty();
+  }
+}
