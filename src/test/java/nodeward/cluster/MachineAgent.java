@@ -30,6 +30,32 @@ public final class MachineAgent {
     Files.createDirectories(current.getParent());
     Files.createSymbolicLink(current, Path.of("test"));
     installUnits(machine);
+    installBootId(machine);
+  }
+
+  /**
+   * The kernel has one boot id for all machines. The one that systemd-nspawn lays over it does not
+   * reach the /proc of a sandbox, so it is laid there again.
+   */
+  private static void installBootId(Machine machine) throws IOException {
+    machine.unit(
+        "machine-boot-id.service",
+        """
+        [Unit]
+        DefaultDependencies=no
+        Before=sysinit.target
+        [Service]
+        Type=oneshot
+        ExecStart=cp /proc/sys/kernel/random/boot_id /run/boot_id
+        [Install]
+        WantedBy=sysinit.target
+        """);
+    machine.enable("machine-boot-id.service");
+    for (String unit : List.of("nodeward.service", "nodeward-drain.service")) {
+      machine.unit(
+          unit + ".d/boot-id.conf",
+          "[Service]\nBindReadOnlyPaths=/run/boot_id:/proc/sys/kernel/random/boot_id\n");
+    }
   }
 
   /** What is in {@code systemd/}, where it belongs. */
