@@ -4,33 +4,37 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * Puts the agent on a {@link Machine} that has not been booted yet, as its package is laid out:
  * {@code /opt/nodeward/current}, its units and what belongs to them, all enabled.
  */
 public final class MachineAgent {
-  public static final String COMMAND = "/opt/nodeward/current/bin/agent";
-
-  private static final Path BASE = Path.of(System.getProperty("nodeward.basedir", "."));
   private static final Path UNITS = Path.of("/etc/systemd/system");
-  private static final String VERSION = "/opt/nodeward/test";
 
   private MachineAgent() {}
 
   public static void install(Machine machine) throws IOException {
-    Path agent = Path.of(System.getProperty("nodeward.target"), "agent");
-    if (!Files.isExecutable(agent.resolve("bin/agent"))) {
-      throw new IOException(agent + " is missing: make build");
-    }
-    machine.bind(agent.resolve("bin"), VERSION + "/bin");
-    machine.bind(agent.resolve("lib"), VERSION + "/lib");
-    machine.bind(Path.of(System.getProperty("java.home")), VERSION + "/runtime");
+    Path tree = packed();
+    String version = Files.readString(tree.resolve("VERSION")).strip();
+    machine.bind(tree, "/opt/nodeward/" + version);
     Path current = machine.path("/opt/nodeward/current");
     Files.createDirectories(current.getParent());
-    Files.createSymbolicLink(current, Path.of("test"));
-    installUnits(machine);
+    Files.createSymbolicLink(current, Path.of(version));
+    installUnits(machine, tree.resolve("systemd"));
     installBootId(machine);
+  }
+
+  /** What {@code make dist} has packed. */
+  private static Path packed() throws IOException {
+    Path dist = Path.of(System.getProperty("nodeward.target"), "dist");
+    try (Stream<Path> trees = Files.isDirectory(dist) ? Files.list(dist) : Stream.of()) {
+      return trees
+          .filter(tree -> Files.isExecutable(tree.resolve("bin/agent")))
+          .findFirst()
+          .orElseThrow(() -> new IOException(dist + " has no agent: make dist"));
+    }
   }
 
   /**
@@ -58,9 +62,8 @@ public final class MachineAgent {
     }
   }
 
-  /** What is in {@code systemd/}, where it belongs. */
-  private static void installUnits(Machine machine) throws IOException {
-    Path systemd = BASE.resolve("systemd");
+  /** The units and what belongs to them, where they belong. */
+  private static void installUnits(Machine machine, Path systemd) throws IOException {
     for (String unit : List.of("nodeward.socket", "nodeward.service", "nodeward-drain.service")) {
       machine.copy(systemd.resolve(unit), UNITS.resolve(unit).toString());
       machine.enable(unit);
