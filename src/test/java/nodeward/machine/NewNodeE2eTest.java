@@ -12,13 +12,11 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.PosixFilePermission;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import nodeward.aws.FakeImds;
 import nodeward.cluster.Machine;
 import nodeward.ignition.Rendering;
@@ -193,7 +191,9 @@ final class NewNodeE2eTest {
     machine.enable("kubelet.service");
     JsonNode config = new YAMLMapper().readTree(rendered().get("nodeward-coreos.yaml"));
     for (JsonNode file : config.get("write_files")) {
-      machine.write(file.get("path").asText(), file.get("content").asText());
+      String path = file.get("path").asText();
+      machine.write(path, file.get("content").asText());
+      chmod(path, Integer.parseInt(file.get("permissions").asText(), 8));
     }
     JsonNode unit = config.at("/coreos/units/0");
     // Stands for coreos-cloudinit, which starts it in each boot.
@@ -290,11 +290,7 @@ final class NewNodeE2eTest {
         assertThat(source).endsWith("/" + tarball.getFileName());
         machine.copy(tarball, path);
       }
-      if (file.get("mode").asInt() == 0600) {
-        Files.setPosixFilePermissions(
-            machine.path(path),
-            Set.of(PosixFilePermission.OWNER_READ, PosixFilePermission.OWNER_WRITE));
-      }
+      chmod(path, file.get("mode").asInt());
     }
     for (JsonNode unit : config.at("/systemd/units")) {
       String unitName = unit.get("name").asText();
@@ -309,5 +305,9 @@ final class NewNodeE2eTest {
         machine.enable(unitName);
       }
     }
+  }
+
+  private void chmod(String path, int mode) throws IOException {
+    Files.setAttribute(machine.path(path), "unix:mode", mode);
   }
 }
