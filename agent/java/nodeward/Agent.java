@@ -64,6 +64,7 @@ import nodeward.linux.Iptables;
 import nodeward.linux.KernelConntrack;
 import nodeward.linux.KubeletHealth;
 import nodeward.linux.NodeProber;
+import nodeward.linux.OwnProcess;
 import nodeward.linux.Procfs;
 import nodeward.linux.SdNotify;
 import nodeward.linux.ShutdownLock;
@@ -119,6 +120,7 @@ public final class Agent implements StatusSource, AutoCloseable {
     this.systemd = SdNotify.from(environment, ProcessHandle.current().pid());
     var metrics = new Metrics(version, Instant.now());
     var registry = metrics.registry();
+    new OwnProcess().register(registry);
     String name = config.node().name();
 
     var kube =
@@ -133,7 +135,13 @@ public final class Agent implements StatusSource, AutoCloseable {
     this.aws = new AwsClients(config.aws(), imds, time);
     var board =
         new ConditionBoard(
-            node, events, config.conditions(), registry, time, RandomGenerator.getDefault());
+            node,
+            events,
+            config.conditions(),
+            registry,
+            config.state().directory(),
+            time,
+            RandomGenerator.getDefault());
 
     var instance =
         new InstanceFacts(

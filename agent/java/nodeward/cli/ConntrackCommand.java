@@ -9,12 +9,17 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
+import nodeward.config.Config;
 import nodeward.config.ConfigException;
+import nodeward.conntrack.Holders;
+import nodeward.conntrack.PodTablesPage;
 import nodeward.http.ControlClient;
+import nodeward.linux.PodNamespaces;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 @Command(
@@ -27,7 +32,9 @@ final class ConntrackCommand {
 
   @Command(
       name = "top",
-      description = "Show who holds the flows of the table, by the agent on this node.",
+      description =
+          "Show who holds the flows of the table, by the agent on this node; with --namespaces, of"
+              + " the pods' own tables.",
       mixinStandardHelpOptions = true)
   static final class Top implements Callable<Integer> {
     /** By what rows are made. */
@@ -38,6 +45,7 @@ final class ConntrackCommand {
     }
 
     private static final int SECONDS_BETWEEN = 5;
+    private static final JsonMapper JSON = JsonMapper.builder().build();
     private static final String CLEAR = "\033[H\033[2J";
 
     @Mixin private Settings settings;
@@ -56,6 +64,13 @@ final class ConntrackCommand {
         description = "So many rows; default: ${DEFAULT-VALUE}.")
     private int most;
 
+    @Option(
+        names = "--namespaces",
+        description =
+            "Show the tables that pods have in network namespaces of their own; read by this"
+                + " command, not by the agent, which may not enter them: run it as root.")
+    private boolean namespaces;
+
     @Option(names = "--watch", description = "Show it anew each 5 s until Ctrl-C.")
     private boolean watch;
 
@@ -70,31 +85,54 @@ final class ConntrackCommand {
 
     @Override
     public Integer call() throws ConfigException, IOException, InterruptedException {
-      var client = new ControlClient(settings.read().control().socket());
+      if (namespaces && by == By.workload) {
+        throw new ParameterException(
+            spec.commandLine(), "--namespaces knows pods and destinations, no workloads");
+      }
+      Config config = settings.read();
       PrintWriter out = spec.commandLine().getOut();
       while (true) {
-        String json = client.get("/conntrack/top?by=" + by + "&most=" + most);
+        String json = namespaces ? ofNamespaces(config) : ofAgent(config);
         if (watch) {
           out.print(CLEAR);
         }
+        JsonNode top = JSON.readTree(json);
         if (output == StatusCommand.Output.json) {
           out.print(json);
         } else {
-          print(JsonMapper.builder().build().readTree(json), by, out);
+          print(top, by, out);
         }
         out.flush();
+        top.path("unread")
+            .forEach(pod -> spec.commandLine().getErr().println("not read: " + pod.asText()));
         if (!watch) {
-          return 0;
+          return top.path("unread").isEmpty() ? 0 : Cli.FAILED;
         }
         TimeUnit.SECONDS.sleep(SECONDS_BETWEEN);
       }
     }
 
+    private String ofAgent(Config config) throws IOException {
+      return new ControlClient(config.control().socket())
+          .get("/conntrack/top?by=" + by + "&most=" + most);
+    }
+
+    private String ofNamespaces(Config config) throws IOException {
+      var tables = new PodNamespaces(config.node().criSocket(), config.node().procRoot());
+      var shown =
+          new PodTablesPage(tables)
+              .shown(Holders.By.valueOf(by.name().toUpperCase(Locale.ROOT)), most);
+      return JSON.writerWithDefaultPrettyPrinter().writeValueAsString(shown) + "\n";
+    }
+
     static void print(JsonNode top, By by, PrintWriter out) {
       long flows = top.path("flows").asLong();
+      String where =
+          top.has("pods") ? " in tables of %d pods' own".formatted(top.path("pods").asInt()) : "";
       out.printf(
-          "%d flows, %s unreplied, %s in TIME_WAIT%s%n%n",
+          "%d flows%s, %s unreplied, %s in TIME_WAIT%s%n%n",
           flows,
+          where,
           share(top.path("unreplied").asLong(), flows),
           share(top.path("timeWait").asLong(), flows),
           top.path("torn").asBoolean() ? "; the table was rebuilt meanwhile, some may lack" : "");

@@ -1,14 +1,22 @@
 package nodeward.cli;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
+import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import nodeward.aws.AwsClients;
 import nodeward.aws.HookPermissions;
 import nodeward.aws.Imds;
+import nodeward.component.Finding;
+import nodeward.component.Finding.Level;
 import nodeward.component.Time;
 import nodeward.config.Config;
 import nodeward.config.ConfigException;
@@ -16,32 +24,60 @@ import nodeward.http.ControlClient;
 import nodeward.kube.KubeClient;
 import nodeward.kube.KubePermissions;
 import nodeward.linux.ChildProcess;
-import nodeward.linux.ShutdownLock;
+import nodeward.linux.HealthChecks;
+import nodeward.linux.KubeletChecks;
+import nodeward.linux.MetadataHops;
+import nodeward.linux.UnitChecks;
 import nodeward.termination.Permissions;
 import nodeward.termination.Permissions.Check;
-import nodeward.termination.Permissions.Verdict;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 @Command(
     name = "doctor",
     description =
-        "Look whether this node could be drained and its lifecycle hook completed, and say what to"
-            + " grant; exit 1 when something is missing.",
+        "Look whether this node keeps its promises and could be drained at the next shutdown, and"
+            + " say what to do about each thing that is amiss; exit 1 when it would not.",
     mixinStandardHelpOptions = true)
 final class DoctorCommand implements Callable<Integer> {
+  /** Parts of the agent whose trouble lets pods reach what they must not. */
+  private static final Set<String> GUARDS = Set.of("interception", "metadata");
+
+  private static final JsonMapper JSON = JsonMapper.builder().build();
+
   @Mixin private Settings settings;
+
+  @Option(
+      names = {"-o", "--output"},
+      defaultValue = "table",
+      paramLabel = "FORMAT",
+      description = "table or json; default: ${DEFAULT-VALUE}.")
+  private StatusCommand.Output output;
+
   @Spec private CommandSpec spec;
 
   @Override
   public Integer call() throws ConfigException, IOException {
     Config config = settings.read();
+    List<Finding> findings = findings(config);
+    PrintWriter out = spec.commandLine().getOut();
+    if (output == StatusCommand.Output.json) {
+      out.println(JSON.writerWithDefaultPrettyPrinter().writeValueAsString(findings));
+    } else {
+      findings.forEach(finding -> out.println(line(finding)));
+    }
+    out.flush();
+    boolean well =
+        findings.stream().allMatch(f -> f.level() == Level.OK || f.level() == Level.NOTE);
+    return well ? 0 : Cli.FAILED;
+  }
+
+  private static List<Finding> findings(Config config) throws IOException {
     Time time = Time.SYSTEM;
-    var checks = new ArrayList<Check>();
-    Object identity;
-    checks.add(agent(config));
+    var findings = new ArrayList<>(agent(config));
     var imds = new Imds(config.aws().metadataEndpoint(), time);
     try (imds;
         var aws = new AwsClients(config.aws(), imds, time);
@@ -53,49 +89,118 @@ final class DoctorCommand implements Callable<Integer> {
                 Cli.version(),
                 System.getenv(),
                 new CollectorRegistry())) {
-      checks.add(metadata(imds));
+      Finding metadata = metadata(imds);
+      findings.add(metadata);
+      if (metadata.level() == Level.OK) {
+        findings.addAll(new MetadataHops(config.aws().metadataEndpoint()).findings());
+      }
       for (Permissions each :
           List.of(
-              new KubePermissions(kube),
+              KubePermissions.of(kube, config),
               new HookPermissions(
                   aws, imds, config.termination().autoScaling(), HookPermissions.Extent.ALL))) {
-        checks.addAll(each.check());
+        findings.addAll(rights(each));
       }
-      identity = kube.status().get("credentials");
+      findings.add(
+          Finding.note("on the API server the agent is: " + kube.status().get("credentials"), ""));
     }
-    PrintWriter out = spec.commandLine().getOut();
-    checks.forEach(c -> out.println(line(c)));
-    out.println("        on the API server: " + identity);
-    out.println("        at shutdown: " + ShutdownLock.way());
-    return checks.stream().allMatch(c -> c.verdict() == Verdict.GRANTED) ? 0 : Cli.FAILED;
+    KubeletChecks.Told kubelet = new KubeletChecks(config).look();
+    findings.addAll(kubelet.findings());
+    findings.addAll(
+        new UnitChecks(
+                config.runtime().systemBus(),
+                config.termination().shutdown().deadline(),
+                kubelet.cgroupDriver(),
+                System.getenv())
+            .findings());
+    findings.addAll(new HealthChecks(config).findings());
+    return findings;
   }
 
-  private static Check agent(Config config) {
+  /** Whether it runs, and what it says of the guards that only it can see. */
+  private static List<Finding> agent(Config config) {
+    JsonNode components;
     try {
-      new ControlClient(config.control().socket()).get("/status");
-      return new Check("the agent runs", Verdict.GRANTED, "");
+      String status = new ControlClient(config.control().socket()).get("/status");
+      components = JSON.readTree(status).path("components");
+    } catch (JsonProcessingException e) {
+      return List.of(
+          Finding.wrong("the agent tells no status: " + e.getOriginalMessage(), "restart it"));
     } catch (IOException e) {
-      return new Check("the agent runs", Verdict.MISSING, String.valueOf(e.getMessage()));
+      return List.of(
+          Finding.wrong("the agent does not run: " + e.getMessage(), "start nodeward.service"));
     }
+    var findings = new ArrayList<>(List.of(Finding.ok("the agent runs")));
+    components
+        .properties()
+        .forEach(
+            part -> {
+              String health = part.getValue().path("health").asText();
+              if (health.equals("ok")) {
+                return;
+              }
+              String what = part.getKey() + ": " + health;
+              findings.add(
+                  GUARDS.contains(part.getKey())
+                      ? Finding.wrong(what, "agent status tells more, the agent tries again")
+                      : Finding.note(what, "agent status tells more"));
+            });
+    if (config.metadata().enabled()) {
+      findings.add(interception(config, components.path("interception")));
+    }
+    return findings;
   }
 
-  private static Check metadata(Imds imds) {
+  private static Finding interception(Config config, JsonNode part) {
+    if (config.metadata().interceptInterfaces().isEmpty()) {
+      return Finding.note(
+          "nobody leads pods from 169.254.169.254 to the agent by its configuration",
+          "set metadata.interceptInterfaces, or see that the CNI does it");
+    }
+    return part.path("health").asText().equals("ok")
+        ? Finding.ok("rules lead pods from 169.254.169.254 to the agent")
+        : Finding.wrong(
+            "rules for 169.254.169.254 are not in place: pods get the node's own role",
+            "see what agent status says of interception");
+  }
+
+  private static Finding metadata(Imds imds) {
     try {
       String instance = imds.instanceId();
       String ahead = imds.ahead().isZero() ? "" : ", its clock is ahead by " + imds.ahead();
-      return new Check("instance metadata: " + instance + ahead, Verdict.GRANTED, "");
+      return Finding.ok("instance metadata: " + instance + ahead);
     } catch (IOException e) {
-      return new Check("instance metadata", Verdict.MISSING, String.valueOf(e.getMessage()));
+      return Finding.wrong("instance metadata: " + e.getMessage(), "allow it on the instance");
     }
   }
 
-  private static String line(Check check) {
-    String word =
-        switch (check.verdict()) {
-          case GRANTED -> "ok      ";
-          case MISSING -> "MISSING ";
-          case UNKNOWN -> "unknown ";
-        };
-    return word + check.what() + (check.hint().isEmpty() ? "" : ": " + check.hint());
+  /** What keeps all of them from being known is told once. */
+  private static List<Finding> rights(Permissions permissions) {
+    List<Check> checks = permissions.check();
+    boolean nobodyTells =
+        checks.stream().allMatch(c -> c.verdict() == Permissions.Verdict.UNKNOWN)
+            && checks.stream().map(Check::hint).distinct().count() == 1;
+    return nobodyTells
+        ? List.of(
+            Finding.unknown(
+                checks.stream().map(Check::what).collect(Collectors.joining(", ")),
+                checks.getFirst().hint()))
+        : checks.stream().map(DoctorCommand::finding).toList();
+  }
+
+  private static Finding finding(Check check) {
+    return switch (check.verdict()) {
+      case GRANTED -> Finding.ok(check.what());
+      case MISSING -> Finding.wrong(check.what(), check.hint());
+      case UNKNOWN -> Finding.unknown(check.what(), check.hint());
+    };
+  }
+
+  private static String line(Finding finding) {
+    String level =
+        finding.level() == Level.WRONG ? "WRONG" : finding.level().name().toLowerCase(Locale.ROOT);
+    return "%-8s%s%s"
+        .formatted(
+            level, finding.what(), finding.remedy().isEmpty() ? "" : " -> " + finding.remedy());
   }
 }

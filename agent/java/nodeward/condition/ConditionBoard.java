@@ -4,6 +4,7 @@ import io.prometheus.client.CollectorRegistry;
 import io.prometheus.client.Counter;
 import io.prometheus.client.Gauge;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -13,6 +14,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.random.RandomGenerator;
 import nodeward.component.Component;
 import nodeward.component.Health;
@@ -56,6 +58,7 @@ public final class ConditionBoard implements Component, Conditions {
 
   private final Nodes nodes;
   private final NodeEvents events;
+  private final StatedTypes memory;
   private final Duration heartbeat;
   private final Gauge bad;
   private final Counter patches;
@@ -75,6 +78,9 @@ public final class ConditionBoard implements Component, Conditions {
   // Touched by the loop's thread alone.
   private String writtenTo = "";
   private boolean tidied;
+  // What the agent before wrote, by its account, until it is removed.
+  private Set<String> remembered = Set.of();
+  private boolean recalled;
   private long heartbeatAt;
 
   /** A condition as a feature wants it, since when its status is what it is. */
@@ -85,10 +91,12 @@ public final class ConditionBoard implements Component, Conditions {
       NodeEvents events,
       Config.Conditions config,
       CollectorRegistry registry,
+      Path state,
       Time time,
       RandomGenerator random) {
     this.nodes = nodes;
     this.events = events;
+    this.memory = new StatedTypes(state);
     this.heartbeat = config.heartbeat();
     this.time = time;
     this.random = random;
@@ -297,22 +305,51 @@ public final class ConditionBoard implements Component, Conditions {
     }
     written = all;
     writtenTo = node.uid();
+    remember(node);
     return true;
   }
 
   /**
    * What an agent with another configuration stated and left behind: by now every part that is
    * switched on has said something. A type of ours may be another agent's too, so only what says
-   * that it was left behind is removed.
+   * that it was left behind is removed, and what an agent that was killed had written by its own
+   * account.
    */
   private void removeOrphans(NodeView node) throws IOException {
+    Set<String> before = remembered;
+    List<String> stopped = leftBehind(node);
     List<String> orphans;
     synchronized (this) {
-      orphans = leftBehind(node).stream().filter(type -> !stated.containsKey(type)).toList();
+      orphans =
+          node.conditions().stream()
+              .map(Condition::type)
+              .filter(
+                  type -> stopped.contains(type) || (before.contains(type) && OWN.contains(type)))
+              .filter(type -> !stated.containsKey(type))
+              .toList();
     }
     if (!orphans.isEmpty()) {
       nodes.removeConditions(orphans);
       log.info("conditions: removed what nobody states any more types={}", orphans);
+    }
+    remembered = Set.of();
+  }
+
+  /**
+   * Keeps on disk what was written to this Node, with what the agent before wrote until that is
+   * removed. Without it no more is lost than that a killed agent's conditions stay.
+   */
+  private void remember(NodeView node) {
+    try {
+      if (!recalled) {
+        remembered = memory.read(node.uid());
+        recalled = true;
+      }
+      var all = new TreeSet<>(remembered);
+      all.addAll(written.keySet());
+      memory.write(node.uid(), all);
+    } catch (IOException e) {
+      log.warn("conditions: not remembered what was stated why=\"{}\"", e.getMessage());
     }
   }
 

@@ -10,7 +10,7 @@ import nodeward.node.Pod;
  * flow counts once and the sums are the table. Not safe for use by several threads.
  */
 final class FlowTally implements FlowTaker {
-  private static final int DESTINATIONS = 4096;
+  static final int DESTINATIONS = 4096;
 
   private final PodAddresses addresses;
   private final long[] clients;
@@ -69,15 +69,22 @@ final class FlowTally implements FlowTaker {
       }
     }
     pods.sort(Holders.MOST_FIRST);
-    var tops =
-        destinations.top(Holders.MOST).stream()
-            .map(
-                kept ->
-                    new Holders.Destination(destination(kept), kept.flows(), destinations.error()))
-            .toList();
     Holders.Holder host = holder(Holders.HOST, Holders.HOST, clients.length - 1);
     return new Holders(
-        flows, unrepliedFlows, timeWaitFlows, host, pods, tops, walk == FlowTable.Walk.TORN);
+        flows,
+        unrepliedFlows,
+        timeWaitFlows,
+        host,
+        pods,
+        destinations(destinations),
+        walk == FlowTable.Walk.TORN);
+  }
+
+  /** The most frequent ones, as people write them. */
+  static List<Holders.Destination> destinations(Frequent counted) {
+    return counted.top(Holders.MOST).stream()
+        .map(kept -> new Holders.Destination(destination(kept), kept.flows(), counted.error()))
+        .toList();
   }
 
   private Holders.Holder holder(String name, String workload, int i) {

@@ -4,7 +4,9 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
+import nodeward.config.Config;
 import nodeward.termination.Permissions;
 
 /** The agent's rights on the API server, by one SelfSubjectAccessReview each. */
@@ -36,9 +38,35 @@ public final class KubePermissions implements Permissions {
           new Right("create", "", "events", ""));
 
   private final KubeClient kube;
+  private final List<Right> rights;
 
+  /** Those that a termination needs. */
   public KubePermissions(KubeClient kube) {
+    this(kube, RIGHTS);
+  }
+
+  private KubePermissions(KubeClient kube, List<Right> rights) {
     this.kube = kube;
+    this.rights = List.copyOf(rights);
+  }
+
+  /** Those that each feature that is switched on needs, and none twice. */
+  public static KubePermissions of(KubeClient kube, Config config) {
+    var rights = new LinkedHashSet<>(RIGHTS);
+    rights.add(new Right("watch", "", "nodes", ""));
+    rights.add(new Right("patch", "", "nodes", "status"));
+    if (config.gate().enabled()) {
+      rights.add(new Right("get", "apps", "daemonsets", ""));
+    }
+    if (config.metadata().enabled()
+        && (config.metadata().namespaceRestrictions() || config.metadata().openByNamespace())) {
+      rights.add(new Right("watch", "", "namespaces", ""));
+    }
+    if (config.metadata().enabled() && !config.metadata().container().listen().isEmpty()) {
+      rights.add(new Right("create", "authentication.k8s.io", "tokenreviews", ""));
+    }
+    rights.add(new Right("watch", "policy", "poddisruptionbudgets", ""));
+    return new KubePermissions(kube, List.copyOf(rights));
   }
 
   @Override
@@ -49,7 +77,7 @@ public final class KubePermissions implements Permissions {
   @Override
   public List<Check> check() {
     var checks = new ArrayList<Check>();
-    RIGHTS.forEach(right -> checks.add(check(right)));
+    rights.forEach(right -> checks.add(check(right)));
     return checks;
   }
 

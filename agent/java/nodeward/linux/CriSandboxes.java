@@ -1,5 +1,7 @@
 package nodeward.linux;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.SocketTimeoutException;
@@ -33,6 +35,9 @@ public final class CriSandboxes implements Sandboxes {
   private static final int READY = 0;
   // ListPodSandboxRequest: a filter whose state is READY, the number that is not written out.
   private static final ByteString READY_ONES = ByteString.of(new byte[] {0x0a, 2, 0x12, 0});
+  // PodSandboxStatusRequest.verbose.
+  private static final ByteString VERBOSE = ByteString.of(new byte[] {0x10, 1});
+  private static final JsonMapper JSON = JsonMapper.builder().build();
 
   private final Path socket;
   private final ConnectionPool connections = new ConnectionPool(1, 10, TimeUnit.SECONDS);
@@ -69,6 +74,68 @@ public final class CriSandboxes implements Sandboxes {
     }
   }
 
+  /**
+   * A sandbox with where its network is: the path that the runtime gave it, and its first process,
+   * 0 when that is not known.
+   */
+  record Placed(Sandbox sandbox, Optional<Path> namespace, long pid) {}
+
+  /** Those that run, with their places, which the runtime tells for debugging only. */
+  List<Placed> placed(Duration limit) throws IOException {
+    if (!Files.exists(socket)) {
+      throw new NoSuchFileException(socket.toString());
+    }
+    long deadline = System.nanoTime() + limit.toNanos();
+    var placed = new ArrayList<Placed>();
+    for (String id : ids(cri.call("ListPodSandbox", READY_ONES, left(deadline)))) {
+      try {
+        Buffer answer = cri.call("PodSandboxStatus", statusRequest(id, VERBOSE), left(deadline));
+        JsonNode info = info(answer.copy());
+        Optional<Path> namespace =
+            info.path("runtimeSpec")
+                .path("linux")
+                .path("namespaces")
+                .valueStream()
+                .filter(n -> n.path("type").asText().equals("network"))
+                .map(n -> n.path("path").asText())
+                .filter(path -> path.startsWith("/"))
+                .map(Path::of)
+                .findFirst();
+        sandbox(answer)
+            .ifPresent(s -> placed.add(new Placed(s, namespace, info.path("pid").asLong())));
+      } catch (CriClient.Refused e) {
+        if (!e.notFound()) {
+          throw e;
+        }
+      }
+    }
+    return placed;
+  }
+
+  /**
+   * The entry {@code info} of a PodSandboxStatusResponse's map, whose form is the runtime's own.
+   */
+  private static JsonNode info(Buffer answer) throws IOException {
+    var response = new ProtobufReader(answer);
+    String info = "{}";
+    while (response.next()) {
+      if (response.field() == 2) {
+        String key = "";
+        String value = "";
+        ProtobufReader entry = response.message();
+        while (entry.next()) {
+          switch (entry.field()) {
+            case 1 -> key = entry.text();
+            case 2 -> value = entry.text();
+            default -> {}
+          }
+        }
+        info = key.equals("info") ? value : info;
+      }
+    }
+    return JSON.readTree(info);
+  }
+
   private List<Sandbox> running(long deadline) throws IOException {
     List<String> ids = ids(cri.call("ListPodSandbox", READY_ONES, left(deadline)));
     known.keySet().retainAll(ids);
@@ -89,17 +156,21 @@ public final class CriSandboxes implements Sandboxes {
 
   /** Empty when it has ended since it was listed. */
   private Optional<Sandbox> status(String id, long deadline) throws IOException {
-    var request = new Buffer().writeByte(0x0a);
-    varint(request, ByteString.encodeUtf8(id).size());
-    request.writeUtf8(id);
     try {
-      return sandbox(cri.call("PodSandboxStatus", request.readByteString(), left(deadline)));
+      return sandbox(
+          cri.call("PodSandboxStatus", statusRequest(id, ByteString.EMPTY), left(deadline)));
     } catch (CriClient.Refused e) {
       if (e.notFound()) {
         return Optional.empty();
       }
       throw e;
     }
+  }
+
+  private static ByteString statusRequest(String id, ByteString more) {
+    var request = new Buffer().writeByte(0x0a);
+    varint(request, ByteString.encodeUtf8(id).size());
+    return request.writeUtf8(id).write(more).readByteString();
   }
 
   private static Duration left(long deadline) {

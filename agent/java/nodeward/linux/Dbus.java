@@ -10,33 +10,64 @@ import java.util.HexFormat;
 import java.util.function.Consumer;
 
 /**
- * A connection to D-Bus for one thread: to the system bus, or straight to systemd's own socket,
- * which root may use when no bus is there any more. Calls block for a few seconds at most; signals
- * that come meanwhile are handed to a listener. It can take a file descriptor, which the JDK's
- * sockets cannot, so it has a socket of libc. After a failure it is closed and of no use.
+ * A connection to D-Bus for one thread of the platform: to the system bus, or straight to systemd's
+ * own socket, which root may use when no bus is there any more. Each call blocks that thread for
+ * its limit at most, however slowly the answer drips; signals that come meanwhile are handed to a
+ * listener. It can take a file descriptor, which the JDK's sockets cannot, so it has a socket of
+ * libc. Of no use after a failure.
  */
 final class Dbus implements AutoCloseable {
   static final Path SYSTEM_BUS = Path.of("/run/dbus/system_bus_socket");
   static final Path SYSTEMD = Path.of("/run/systemd/private");
 
   private static final Duration LIMIT = Duration.ofSeconds(5);
-  private static final int HEAD = 16;
+  // A time-out of nothing would be none for the kernel.
+  private static final Duration LEAST = Duration.ofNanos(1000);
 
   private final int socket;
+  private final Duration limit;
   private final Consumer<DbusMessage> signals;
+  // When what is waited for has to be there, by System.nanoTime.
+  private long end;
   private int serial;
   private int received = -1;
   // Written by close(), maybe from another thread.
   private volatile boolean closed;
 
-  private Dbus(int socket, Consumer<DbusMessage> signals) {
+  /** An answer that is an error, by its name. */
+  static final class Refused extends IOException {
+    private static final long serialVersionUID = 1;
+    private final String error;
+
+    Refused(String member, DbusMessage answer) {
+      super(
+          "dbus: %s: %s %s"
+              .formatted(
+                  member,
+                  answer.error(),
+                  answer.signature().startsWith("s") ? answer.body().getFirst() : ""));
+      this.error = answer.error();
+    }
+
+    String error() {
+      return error;
+    }
+  }
+
+  private Dbus(int socket, Duration limit, Consumer<DbusMessage> signals) {
     this.socket = socket;
+    this.limit = limit;
     this.signals = signals;
   }
 
   /** Says hello, so that others can send signals here. */
   static Dbus bus(Path path, Consumer<DbusMessage> signals) throws IOException {
-    Dbus bus = connect(path, signals);
+    return bus(path, LIMIT, signals);
+  }
+
+  /** With a limit of its own for each step: letting in, the greeting, a call. */
+  static Dbus bus(Path path, Duration limit, Consumer<DbusMessage> signals) throws IOException {
+    Dbus bus = connect(path, limit, signals);
     try {
       bus.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello");
       return bus;
@@ -48,14 +79,17 @@ final class Dbus implements AutoCloseable {
 
   /** A peer that is no bus. */
   static Dbus peer(Path path) throws IOException {
-    return connect(path, _ -> {});
+    return connect(path, LIMIT, _ -> {});
   }
 
-  private static Dbus connect(Path path, Consumer<DbusMessage> signals) throws IOException {
+  private static Dbus connect(Path path, Duration limit, Consumer<DbusMessage> signals)
+      throws IOException {
     int socket = LibC.socket(LibC.AF_UNIX, LibC.SOCK_STREAM, 0);
-    Dbus dbus = new Dbus(socket, signals);
+    Dbus dbus = new Dbus(socket, limit, signals);
     try {
-      dbus.patience(LIMIT);
+      // Of a connect too: a backlog may be full.
+      LibC.setsockopt(socket, LibC.SOL_SOCKET, LibC.SO_SNDTIMEO, Netlink.timeval(limit));
+      dbus.end = System.nanoTime() + limit.toNanos();
       LibC.connect(socket, SdNotify.address(path.toString()));
       dbus.authenticate();
       return dbus;
@@ -93,19 +127,17 @@ final class Dbus implements AutoCloseable {
   DbusMessage call(String destination, String path, String face, String member, Object... body)
       throws IOException {
     int number = ++serial;
+    end = System.nanoTime() + limit.toNanos();
     send(DbusMessage.call(number, destination, path, face, member, body).bytes());
-    long end = System.nanoTime() + LIMIT.toNanos();
-    while (System.nanoTime() < end) {
+    while (true) {
       DbusMessage got = next();
       if (got.replyTo() == number && got.type() == DbusMessage.Type.REPLY) {
         return got;
       }
       if (got.replyTo() == number && got.type() == DbusMessage.Type.ERROR) {
-        String why = got.signature().startsWith("s") ? got.text(0) : "";
-        throw new IOException("dbus: %s: %s %s".formatted(member, got.error(), why));
+        throw new Refused(member, got);
       }
     }
-    throw new IOException("dbus: no answer to " + member);
   }
 
   /** A property of any type, as the value in its variant. */
@@ -114,8 +146,8 @@ final class Dbus implements AutoCloseable {
   }
 
   /** Waits for one message; false when none has come in time. */
-  boolean await(Duration limit) throws IOException {
-    patience(limit);
+  boolean await(Duration most) throws IOException {
+    end = System.nanoTime() + most.toNanos();
     try {
       next();
       return true;
@@ -124,10 +156,6 @@ final class Dbus implements AutoCloseable {
         return false;
       }
       throw e;
-    } finally {
-      if (!closed) {
-        patience(LIMIT);
-      }
     }
   }
 
@@ -153,10 +181,13 @@ final class Dbus implements AutoCloseable {
   }
 
   private DbusMessage next() throws IOException {
-    byte[] head = exactly(HEAD);
+    byte[] head = exactly(DbusMessage.HEAD);
     byte[] message = Arrays.copyOf(head, DbusMessage.length(head));
-    byte[] rest = rest(message.length - HEAD);
-    System.arraycopy(rest, 0, message, HEAD, rest.length);
+    long before = end;
+    end = System.nanoTime() + limit.toNanos();
+    byte[] rest = rest(message.length - DbusMessage.HEAD);
+    end = before;
+    System.arraycopy(rest, 0, message, DbusMessage.HEAD, rest.length);
     DbusMessage got = DbusMessage.read(message);
     if (got.type() == DbusMessage.Type.SIGNAL) {
       signals.accept(got);
@@ -201,15 +232,16 @@ final class Dbus implements AutoCloseable {
   }
 
   private LibC.Received some(int most, int before) throws IOException {
+    Duration left = Duration.ofNanos(end - System.nanoTime());
     try {
+      if (left.compareTo(LEAST) < 0) {
+        throw new LibC.Failure("recvmsg", LibC.EAGAIN);
+      }
+      LibC.setsockopt(socket, LibC.SOL_SOCKET, LibC.SO_RCVTIMEO, Netlink.timeval(left));
       return LibC.recvmsg(socket, most);
     } catch (LibC.Failure e) {
       // Half a message cannot be waited for anew.
       throw before == 0 ? e : new IOException("dbus: a message broke off", e);
     }
-  }
-
-  private void patience(Duration limit) throws IOException {
-    LibC.setsockopt(socket, LibC.SOL_SOCKET, LibC.SO_RCVTIMEO, Netlink.timeval(limit));
   }
 }

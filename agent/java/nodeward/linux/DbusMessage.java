@@ -47,8 +47,10 @@ record DbusMessage(
     }
   }
 
+  /** Bytes that tell how many follow. */
+  static final int HEAD = 16;
+
   private static final int MOST = 1 << 20;
-  private static final int HEAD = 16;
   private static final int DEPTH = 16;
 
   DbusMessage {

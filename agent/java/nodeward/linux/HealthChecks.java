@@ -6,13 +6,16 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
+import nodeward.component.Finding;
 import nodeward.config.Config;
 import nodeward.conntrack.ConntrackTable.Known;
 import nodeward.conntrack.ConntrackTable.Unknown;
 import nodeward.runtime.Units;
 
-/** Looks whether this process can see what the node's health is judged by, for {@code doctor}. */
+/**
+ * Looks whether this process can see what the node's health is judged by, for {@code agent doctor}:
+ * the connection tracking table, the runtimes' sockets, their units.
+ */
 public final class HealthChecks {
   private static final Duration LIMIT = Duration.ofSeconds(5);
 
@@ -20,17 +23,6 @@ public final class HealthChecks {
 
   public HealthChecks(Config config) {
     this.config = config;
-  }
-
-  /** What was looked at; {@code fix} says what to do about it, and is empty when all is well. */
-  public record Finding(String what, Optional<String> fix) {
-    static Finding well(String what) {
-      return new Finding(what, Optional.empty());
-    }
-
-    static Finding wrong(String what, String fix) {
-      return new Finding(what, Optional.of(fix));
-    }
   }
 
   /** All checks of what is switched on; takes some seconds at most for each. */
@@ -58,20 +50,20 @@ public final class HealthChecks {
     try {
       return switch (new KernelConntrack(config.node().procRoot()).read()) {
         case Known known when known.source().contains("EPERM") ->
-            Finding.wrong(
+            Finding.note(
                 what + ", read by " + known.source(),
                 "grant CAP_NET_ADMIN, without it nobody sees who fills the table");
-        case Known known when known.limit() == 0 -> Finding.well(what + " without a limit");
+        case Known known when known.limit() == 0 -> Finding.ok(what + " without a limit");
         case Known known ->
-            Finding.well(
+            Finding.ok(
                 "%s: %d of %d by %s"
                     .formatted(what, known.entries(), known.limit(), known.source()));
         case Unknown(String why) ->
-            Finding.wrong(
+            Finding.note(
                 what + ": " + why, "modprobe nf_conntrack, or set conntrack.enabled: false");
       };
     } catch (IOException e) {
-      return Finding.wrong(what + ": " + e.getMessage(), "run in the node's network and as root");
+      return Finding.note(what + ": " + e.getMessage(), "run in the node's network and as root");
     }
   }
 
@@ -81,14 +73,14 @@ public final class HealthChecks {
 
   private static Finding socket(Path socket, Question question) {
     if (!Files.exists(socket)) {
-      return Finding.wrong(
+      return Finding.note(
           "there is no " + socket,
           "mount it, name another one, or leave it if that runtime is not used");
     }
     try {
-      return Finding.well(socket + ": " + question.answer());
+      return Finding.ok(socket + ": " + question.answer());
     } catch (IOException e) {
-      return Finding.wrong(
+      return Finding.note(
           String.valueOf(e.getMessage()), "see whether the daemon runs and root may ask it");
     }
   }
@@ -102,9 +94,9 @@ public final class HealthChecks {
               unit + " " + bus.unit(unit, LIMIT).map(Units.Unit::activeState).orElse("not loaded"));
         }
       }
-      return Finding.well("systemd: " + String.join(", ", told));
+      return Finding.ok("systemd: " + String.join(", ", told));
     } catch (IOException e) {
-      return Finding.wrong(
+      return Finding.note(
           String.valueOf(e.getMessage()),
           "mount " + runtime.systemBus() + "; without it units are neither seen nor restarted");
     }

@@ -1,6 +1,8 @@
 package nodeward.linux;
 
 import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.OptionalLong;
@@ -23,6 +25,7 @@ public final class KernelConntrack implements ConntrackTable, FlowTable {
 
   private final Procfs proc;
   private final Source source;
+  private final FlowTable flows;
 
   /** How this kernel answers over netlink; tests have their own. */
   @FunctionalInterface
@@ -37,12 +40,18 @@ public final class KernelConntrack implements ConntrackTable, FlowTable {
   public KernelConntrack(Path procRoot) {
     this(
         new Procfs(procRoot),
-        procRoot.equals(PROC) ? KernelConntrack::byNetlink : KernelConntrack::byProc);
+        procRoot.equals(PROC) ? KernelConntrack::byNetlink : KernelConntrack::byProc,
+        procRoot.equals(PROC) ? KernelConntrack::flowsByNetlink : _ -> elsewhere(procRoot));
   }
 
-  KernelConntrack(Procfs proc, Source source) {
+  KernelConntrack(Procfs proc, Source source, FlowTable flows) {
     this.proc = proc;
     this.source = source;
+    this.flows = flows;
+  }
+
+  private static Walk elsewhere(Path procRoot) throws IOException {
+    throw new IOException("the flows of the machine behind " + procRoot + " cannot be seen");
   }
 
   @Override
@@ -64,9 +73,28 @@ public final class KernelConntrack implements ConntrackTable, FlowTable {
     if (proc.conntrackCount().isEmpty()) {
       throw new IOException(NOT_LOADED);
     }
-    if (!proc.root().equals(PROC)) {
-      throw new IOException("the flows of the machine behind " + proc.root() + " cannot be seen");
+    try {
+      return flows.walk(taker);
+    } catch (LibC.Failure e) {
+      if (e.errno() != LibC.EPERM) {
+        throw e;
+      }
+      return byFile(taker, e);
     }
+  }
+
+  /** Where netlink refuses the agent; where there is no such file either, that is what is told. */
+  private Walk byFile(FlowTaker taker, LibC.Failure refused) throws IOException {
+    Path file = proc.root().resolve("net/nf_conntrack");
+    try {
+      return ProcFlows.walk(file, taker);
+    } catch (NoSuchFileException | AccessDeniedException e) {
+      refused.addSuppressed(e);
+      throw refused;
+    }
+  }
+
+  private static Walk flowsByNetlink(FlowTaker taker) throws IOException {
     try (Netlink netlink = Netlink.open(LIMIT)) {
       return netlink.conntrackFlows(taker, WALK_LIMIT);
     }

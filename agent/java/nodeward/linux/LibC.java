@@ -2,6 +2,7 @@ package nodeward.linux;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Path;
 import jnr.ffi.LibraryLoader;
 import jnr.ffi.LibraryOption;
 import jnr.ffi.Pointer;
@@ -11,12 +12,14 @@ import jnr.ffi.types.size_t;
 import jnr.ffi.types.ssize_t;
 
 /**
- * The calls to the C library that the JDK has no class for: netlink and datagram Unix sockets. The
- * library is loaded by the first call, not by the first mention of this class, so that commands
- * which need no socket do not pay for it. A failed call is an {@link Failure} with its errno.
+ * The calls to the C library that the JDK has no class for: netlink and datagram Unix sockets, and
+ * network namespaces. The library is loaded by the first call, not by the first mention of this
+ * class, so that commands which need no socket do not pay for it. A failed call is an {@link
+ * Failure} with its errno.
  */
 final class LibC {
   static final int AF_UNIX = 1;
+  static final int AF_INET = 2;
   static final int AF_NETLINK = 16;
   static final int SOCK_STREAM = 1;
   static final int SOCK_DGRAM = 2;
@@ -29,6 +32,9 @@ final class LibC {
 
   static final int MSG_CMSG_CLOEXEC = 0x40000000;
   static final int SCM_RIGHTS = 1;
+
+  private static final int O_CLOEXEC = 0x80000;
+  private static final int CLONE_NEWNET = 0x40000000;
 
   static final int EPERM = 1;
   static final int ENOENT = 2;
@@ -83,6 +89,10 @@ final class LibC {
 
     @ssize_t
     long recvmsg(int fd, Pointer message, int flags);
+
+    int open(String path, int flags);
+
+    int setns(int fd, int kind);
 
     int close(int fd);
   }
@@ -178,6 +188,16 @@ final class LibC {
             && control.getInt(8) == SOL_SOCKET
             && control.getInt(12) == SCM_RIGHTS;
     return new Received(bytes, rights ? control.getInt(CONTROL_HEADER_SIZE) : -1);
+  }
+
+  /** Takes the calling thread, which must be one of the platform, into this network namespace. */
+  static void enterNetwork(Path namespace) throws Failure {
+    int fd = (int) checked("open", Loaded.FUNCTIONS.open(namespace.toString(), O_CLOEXEC));
+    try {
+      checked("setns", Loaded.FUNCTIONS.setns(fd, CLONE_NEWNET));
+    } finally {
+      close(fd);
+    }
   }
 
   /** Closes the descriptor; that the kernel complains about it changes nothing. */

@@ -21,6 +21,7 @@ import java.util.OptionalLong;
 import java.util.SequencedMap;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import nodeward.conntrack.ConntrackTable.Stat;
 
 /**
@@ -33,6 +34,8 @@ public final class Procfs {
   private static final Pattern SOME_AVERAGE =
       Pattern.compile("(?m)^some avg10=(\\d{1,3}(?:\\.\\d{1,9})?) ");
   private static final String CONNTRACK = "sys/net/netfilter/nf_conntrack_";
+
+  private static final Pattern MAX_OPEN_FILES = Pattern.compile("Max open files +(\\d{1,18}) ");
 
   private final Path root;
 
@@ -140,6 +143,22 @@ public final class Procfs {
     }
     Optional<String> status = text("self/status");
     return status.isEmpty() ? Optional.empty() : memory(status.get(), "VmRSS:", "RssAnon:");
+  }
+
+  /** How many descriptors this process has open; the one that counts them is among them. */
+  OptionalLong ownDescriptors() throws IOException {
+    try (Stream<Path> open = Files.list(root.resolve("self/fd"))) {
+      return OptionalLong.of(open.count());
+    } catch (NoSuchFileException | NotDirectoryException e) {
+      return OptionalLong.empty();
+    }
+  }
+
+  /** How many it may have open; empty without a limit. */
+  OptionalLong ownDescriptorLimit() throws IOException {
+    Optional<String> limits = text("self/limits");
+    var files = MAX_OPEN_FILES.matcher(limits.orElse(""));
+    return files.find() ? OptionalLong.of(Long.parseLong(files.group(1))) : OptionalLong.empty();
   }
 
   /** Memory of a process in bytes: what is resident, and what of it no file stands behind. */

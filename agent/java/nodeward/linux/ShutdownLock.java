@@ -220,20 +220,4 @@ public final class ShutdownLock implements Component {
   private void say(String how) {
     standing = how;
   }
-
-  /** Which of the two ways to drain at shutdown is in force, in words for {@code agent doctor}. */
-  public static String way() {
-    try (Logind logind = new Logind(Dbus.SYSTEM_BUS)) {
-      boolean kubelet = logind.locks().stream().anyMatch(l -> l.delaysShutdown(KUBELET));
-      boolean ours = logind.locks().stream().anyMatch(l -> l.delaysShutdown(OURS));
-      if (!kubelet) {
-        return "the drain's unit drains when it is stopped";
-      }
-      return "the kubelet ends pods, %s for %s at most; shutdownGracePeriod: 0 in the kubelet's"
-              .formatted(ours ? "the agent delays that" : "nobody delays that", logind.mostDelay())
-          + " configuration leaves it to the drain's unit, which has more time";
-    } catch (IOException e) {
-      return "not known: " + e.getMessage();
-    }
-  }
 }

@@ -34,7 +34,7 @@ public record Sandbox(
   }
 
   /** The pod as far as a sandbox tells it. */
-  Pod pod() {
+  public Pod pod() {
     return new Pod(
         namespace,
         name,

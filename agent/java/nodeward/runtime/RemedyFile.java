@@ -6,19 +6,15 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.time.DateTimeException;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Map;
 import java.util.TreeMap;
+import nodeward.component.DurableFile;
 import nodeward.runtime.Remedy.Deed;
 import nodeward.runtime.Remedy.Step;
 import nodeward.runtime.Remedy.Trouble;
@@ -57,25 +53,7 @@ final class RemedyFile {
   void write(Map<String, Remedy> remedies) throws IOException {
     ObjectNode json = JsonNodeFactory.instance.objectNode();
     remedies.forEach((runtime, remedy) -> put(json.putObject(runtime), remedy));
-    Path directory = Files.createDirectories(file.toAbsolutePath().getParent());
-    Path temporary = directory.resolve(file.getFileName() + ".new");
-    try (var out =
-        FileChannel.open(
-            temporary,
-            StandardOpenOption.CREATE,
-            StandardOpenOption.WRITE,
-            StandardOpenOption.TRUNCATE_EXISTING)) {
-      var bytes = ByteBuffer.wrap(json.toString().getBytes(StandardCharsets.UTF_8));
-      while (bytes.hasRemaining()) {
-        out.write(bytes);
-      }
-      out.force(true);
-    }
-    Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
-    // The rename is on disk only when the directory is.
-    try (var whole = FileChannel.open(directory, StandardOpenOption.READ)) {
-      whole.force(true);
-    }
+    DurableFile.write(file, json.toString());
   }
 
   private static void put(ObjectNode json, Remedy remedy) {

@@ -1,19 +1,11 @@
 package nodeward.termination;
 
-import static java.nio.file.StandardCopyOption.ATOMIC_MOVE;
-import static java.nio.file.StandardOpenOption.CREATE;
-import static java.nio.file.StandardOpenOption.READ;
-import static java.nio.file.StandardOpenOption.TRUNCATE_EXISTING;
-import static java.nio.file.StandardOpenOption.WRITE;
-
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Optional;
+import nodeward.component.DurableFile;
 import nodeward.termination.PlanJson.Stored;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -53,20 +45,7 @@ final class PlanFile {
   }
 
   void write(State state) throws IOException {
-    Path directory = Files.createDirectories(file.toAbsolutePath().getParent());
-    Path temporary = directory.resolve(file.getFileName() + ".new");
-    try (var out = FileChannel.open(temporary, CREATE, WRITE, TRUNCATE_EXISTING)) {
-      var bytes = ByteBuffer.wrap(PlanJson.write(node, state).getBytes(StandardCharsets.UTF_8));
-      while (bytes.hasRemaining()) {
-        out.write(bytes);
-      }
-      out.force(true);
-    }
-    Files.move(temporary, file, ATOMIC_MOVE);
-    // The rename is on disk only when the directory is.
-    try (var dir = FileChannel.open(directory, READ)) {
-      dir.force(true);
-    }
+    DurableFile.write(file, PlanJson.write(node, state));
   }
 
   void delete() throws IOException {

@@ -19,6 +19,7 @@ import nodeward.config.ConfigReader;
 import org.junit.jupiter.api.Disabled;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.platform.commons.support.AnnotationSupport;
 
 /** Keeps the README and the docs true to the code. */
@@ -116,10 +117,11 @@ class DocsTest {
     }
   }
 
-  @Test
-  void everyTestThatTheGatesConformanceNamesExists() throws Exception {
+  @ParameterizedTest
+  @CsvSource({"gate, 40", "health, 35"})
+  void everyTestThatAConformancePageNamesExists(String page, int least) throws Exception {
     List<String> rows =
-        Files.readAllLines(BASE.resolve("docs/conformance-gate.md")).stream()
+        Files.readAllLines(BASE.resolve("docs/conformance-" + page + ".md")).stream()
             .filter(line -> line.matches("\\| [A-Z]\\d+ \\|.*"))
             .toList();
     var wrong = new TreeSet<String>();
@@ -139,7 +141,7 @@ class DocsTest {
 
     assertThat(wrong).isEmpty();
     assertThat(rows).extracting(row -> row.split(" ", -1)[1]).doesNotHaveDuplicates();
-    assertThat(rows).hasSizeGreaterThan(40);
+    assertThat(rows).hasSizeGreaterThan(least);
   }
 
   /** {@code room.Class.method} of a test; not one that is switched off. */

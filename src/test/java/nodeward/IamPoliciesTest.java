@@ -31,7 +31,8 @@ class IamPoliciesTest {
   @Test
   void thePoliciesAllowWhatTheCodeCallsAndNothingElse() throws IOException {
     var allowed = new TreeSet<String>();
-    for (String file : new String[] {"node-credentials.json", "node-lifecycle.json"}) {
+    for (String file :
+        new String[] {"node-credentials.json", "node-lifecycle.json", "node-replace.json"}) {
       read(file)
           .path("Statement")
           .forEach(s -> s.path("Action").forEach(a -> allowed.add(a.asText())));
@@ -40,7 +41,7 @@ class IamPoliciesTest {
     Set<String> called = called();
     called.add(TAGS);
 
-    assertThat(called).hasSize(6);
+    assertThat(called).hasSize(7);
     assertThat(allowed).isEqualTo(called);
   }
 

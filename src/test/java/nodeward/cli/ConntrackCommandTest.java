@@ -72,6 +72,18 @@ class ConntrackCommandTest {
     assertThat(err.toString()).contains("no agent runs here");
   }
 
+  @Test
+  void podsOwnTablesKnowNoWorkloads() {
+    assertThat(execute("--namespaces", "--by", "workload")).isEqualTo(2);
+    assertThat(err.toString()).contains("--namespaces knows pods and destinations, no workloads");
+  }
+
+  @Test
+  void podsOwnTablesNeedTheRuntimeAndNoAgent() {
+    assertThat(execute("--namespaces")).isEqualTo(1);
+    assertThat(err.toString()).contains(dir.resolve("cri.sock").toString());
+  }
+
   private Map<String, String> asked = Map.of();
 
   private int run(Map<String, Object> top, String... options) throws Exception {
@@ -97,7 +109,9 @@ class ConntrackCommandTest {
     args.addAll(List.of(options));
     try {
       Files.writeString(
-          dir.resolve("c.yaml"), "control: {socket: " + dir.resolve("control.sock") + "}\n");
+          dir.resolve("c.yaml"),
+          "control: {socket: %1$s/control.sock}\nnode: {criSocket: %1$s/cri.sock}\n"
+              .formatted(dir));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -23,8 +25,10 @@ import nodeward.node.NodeChange;
 import nodeward.node.NodeView;
 import nodeward.node.Nodes;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 
 class ConditionBoardTest {
   private static final Duration HEARTBEAT = Duration.ofMinutes(5);
@@ -36,7 +40,13 @@ class ConditionBoardTest {
   private final FakeTime time = new FakeTime();
   private final FakeNode node = new FakeNode("node-1");
   private final CollectorRegistry registry = new CollectorRegistry();
-  private ConditionBoard board = board();
+  @TempDir private Path state;
+  private ConditionBoard board;
+
+  @BeforeEach
+  void make() {
+    board = board();
+  }
 
   @AfterEach
   void close() {
@@ -319,6 +329,70 @@ class ConditionBoardTest {
   }
 
   @Test
+  void whatAKilledAgentStatedAndNobodyStatesAnyMoreGoesToo() throws IOException {
+    node.register();
+    ok(CONNTRACK);
+    bad(RUNTIME, "DockerHung");
+    settle();
+    board = board(); // the first one had no time to say anything
+
+    ok(CONNTRACK);
+    settle();
+    assertThat(node.removedConditions).isEmpty();
+    heartbeat();
+    heartbeat();
+
+    assertThat(node.removedConditions).containsExactly(RUNTIME);
+    assertThat(node.current().orElseThrow().conditions())
+        .extracting(Condition::type)
+        .containsExactly(CONNTRACK);
+  }
+
+  @Test
+  void whatAKilledAgentStatedIsAdoptedWithItsTimeWhereTheFeatureIsStillOn() throws IOException {
+    node.register();
+    bad(RUNTIME, "DockerHung");
+    settle();
+    Condition before = written().getFirst();
+    board = board();
+    time.advance(Duration.ofMinutes(1));
+
+    bad(RUNTIME, "DockerHung");
+    settle();
+    heartbeat();
+
+    assertThat(written().getFirst().lastTransition()).isEqualTo(before.lastTransition());
+    assertThat(node.removedConditions).isEmpty();
+  }
+
+  @Test
+  void aMemoryOfAnotherNodeOrNoneMakesNothingOurs() throws IOException {
+    Files.writeString(state.resolve("conditions"), "another-uid\n" + RUNTIME + "\n");
+    node.register();
+    node.writeConditions(
+        List.of(new Condition(RUNTIME, Status.TRUE, "DockerHung", "", Instant.EPOCH)));
+    ok(CONNTRACK);
+    settle();
+
+    heartbeat();
+    heartbeat();
+
+    assertThat(node.removedConditions).isEmpty();
+    assertThat(state.resolve("conditions"))
+        .hasContent(node.current().orElseThrow().uid() + "\n" + CONNTRACK);
+  }
+
+  @Test
+  void anAgentThatCannotRememberWorksOn() throws IOException {
+    Files.createDirectories(state.resolve("conditions.new"));
+    node.register();
+    ok(CONNTRACK);
+    settle();
+
+    assertThat(written()).hasSize(1);
+  }
+
+  @Test
   void aWriteThatComesToNothingButAChangeOfTheNodeIsNotRepeated() throws IOException {
     node.register();
     ok(CONNTRACK);
@@ -366,6 +440,7 @@ class ConditionBoardTest {
             node,
             new Config.Conditions(HEARTBEAT),
             new CollectorRegistry(),
+            state,
             Time.SYSTEM,
             new Random(1));
     board.start();
@@ -400,7 +475,7 @@ class ConditionBoardTest {
 
   private ConditionBoard board(Nodes on) {
     var config = new Config.Conditions(HEARTBEAT);
-    return new ConditionBoard(on, node, config, registry, time, new Random(1));
+    return new ConditionBoard(on, node, config, registry, state, time, new Random(1));
   }
 
   private void ok(String type) {

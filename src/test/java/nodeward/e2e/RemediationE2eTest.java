@@ -134,19 +134,25 @@ final class RemediationE2eTest {
     assertThat(before.isAlive()).isFalse();
     assertThat(machine.property(DOCKER, "ActiveState")).isEqualTo("active");
     assertThat(machine.run("docker", "ps", "--format={{.Names}} {{.Status}}")).startsWith("web Up");
-    try (Stream<Path> files = Files.list(machine.path("/run/docker"))) {
-      assertThat(files).anyMatch(f -> f.getFileName().toString().startsWith("goroutine-stacks-"));
-    }
+    assertThat(machine.journal("-u", DOCKER, "-g", "Sent signal SIGUSR1 to main")).isNotEmpty();
     assertThat(List.of(steps("docker", "dump", "done"), steps("docker", "restart", "done")))
         .containsExactly(1.0, 1.0);
     assertThat(steps("docker", "restart", "helped")).isEqualTo(1);
 
+    // Over a restart of the agent, and longer than this test may take.
+    scene.agent.stop();
+    Path config = scene.directory.resolve("config.yaml");
+    Files.writeString(config, Files.readString(config).replace("coolDown: 30s", "coolDown: 1h"));
+    scene.agent.start();
+    awaitHealthy();
     ProcessHandle restarted = machine.mainProcess(DOCKER);
     signal("STOP", DOCKER);
     awaitCondition("True", "DockerHung");
     awaitRemediation("docker", "cool-down until ");
+    awaitProbes("containerd", 5);
     assertThat(machine.mainProcess(DOCKER)).isEqualTo(restarted);
-    assertThat(steps("docker", "restart", "done")).isEqualTo(1);
+    assertThat(scene.agent.page("/metrics").body())
+        .doesNotContain("remediation_steps_total{runtime=\"docker\"");
 
     signal("CONT", DOCKER);
     awaitHealthy();
@@ -165,8 +171,37 @@ final class RemediationE2eTest {
     scene.awaitEvent("RuntimeRemediated: containerd works again after: restart containerd.service");
     awaitHealthy();
     assertThat(before.isAlive()).isFalse();
-    assertThat(machine.journal("-u", CONTAINERD, "-g", "goroutine stack dump")).isNotEmpty();
+    assertThat(machine.journal("-u", CONTAINERD, "-g", "Sent signal SIGUSR1 to main")).isNotEmpty();
     assertThat(machine.run("docker", "ps", "--format={{.Names}} {{.Status}}")).startsWith("web Up");
+  }
+
+  /** A frozen one cannot write before it goes; this one only does not answer. */
+  @Test
+  void aDockerThatHangsWritesDownWhatItsThreadsWaitForBeforeItIsRestarted() throws Exception {
+    Path mute = directory.resolve("mute.sock");
+    try (var silent = new SlowSocket(mute, inside("/run/docker.sock"), Duration.ofHours(1))) {
+      begin(
+          "remediation: {enabled: true, after: 1s, coolDown: 30s, minHealthyShare: 0}",
+          "dockerSocket: " + mute + ", slowAfter: 3s");
+      ProcessHandle before = machine.mainProcess(DOCKER);
+
+      scene.awaitEvent("RuntimeRemediation: dump docker.service, for docker does not work");
+      scene.agent.await(
+          "docker has written its goroutines",
+          SOON,
+          () -> {
+            try (Stream<Path> files = Files.list(machine.path("/run/docker"))) {
+              return files.anyMatch(f -> f.getFileName().toString().startsWith("goroutine-"));
+            }
+          });
+      scene.awaitEvent("RuntimeRemediation: restart docker.service, for docker does not work");
+      scene.agent.await(
+          "another docker runs",
+          SOON,
+          () ->
+              machine.property(DOCKER, "ActiveState").equals("active")
+                  && !machine.mainProcess(DOCKER).equals(before));
+    }
   }
 
   @Test
@@ -275,8 +310,11 @@ final class RemediationE2eTest {
 
     machine.run("systemctl", "stop", CONTAINERD);
 
-    awaitRemediation("containerd", "held back, somebody has stopped it: dump containerd.service");
-    awaitProbes("docker", 5);
+    scene.agent.await(
+        "containerd is absent",
+        SOON,
+        () -> scene.agent.part("runtime").path("containerd").asText().startsWith("absent: "));
+    awaitProbes("docker", 10);
     assertThat(machine.property(CONTAINERD, "ActiveState")).isEqualTo("inactive");
   }
 
@@ -287,6 +325,7 @@ final class RemediationE2eTest {
 
     signal("STOP", CONTAINERD);
 
+    scene.awaitEvent("RuntimeRemediation: kill containerd.service, for containerd does not work");
     scene.awaitEvent("RuntimeRemediation: drain the node, for containerd does not work");
     scene.awaitCordon();
     assertThat(scene.taints()).contains("nodeward.dev/terminating=repair:NoSchedule");
@@ -316,6 +355,8 @@ final class RemediationE2eTest {
 
     signal("STOP", CONTAINERD);
 
+    scene.awaitEvent("RuntimeRemediation: kill containerd.service, for containerd does not work");
+    scene.awaitCordon();
     scene.awaitEvent("RuntimeRemediation: replace the machine, for containerd does not work");
     scene.agent.await(
         "it counts as unhealthy",
@@ -335,13 +376,13 @@ final class RemediationE2eTest {
   // --- what a test does
 
   private void begin(String remediation) throws IOException {
-    begin(remediation, "dockerSocket: " + inside("/run/docker.sock") + ", slowAfter: 4s");
+    begin(remediation, "dockerSocket: " + inside("/run/docker.sock") + ", slowAfter: 3s");
   }
 
   private void begin(String remediation, String docker) throws IOException {
     String runtime =
         """
-        interval: 500ms, timeout: 4s, failures: 2, kubeletHealth: "", %s, dockerPidFile: %s,
+        interval: 500ms, timeout: 3s, failures: 2, kubeletHealth: "", %s, dockerPidFile: %s,
           containerdSocket: %s, systemBus: %s, %s\
         """
             .formatted(
@@ -357,7 +398,7 @@ final class RemediationE2eTest {
   private void beginWithoutSystemd(String more) throws IOException {
     String runtime =
         """
-        interval: 500ms, timeout: 4s, failures: 2, kubeletHealth: "", dockerPidFile: /nowhere,
+        interval: 500ms, timeout: 2s, failures: 2, kubeletHealth: "", dockerPidFile: /nowhere,
           containerdSocket: %s, systemBus: /nowhere,
           remediation: {enabled: true, after: 1s, coolDown: 1s, minHealthyShare: 0, %s}\
         """

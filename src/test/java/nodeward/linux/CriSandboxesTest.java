@@ -187,7 +187,7 @@ class CriSandboxesTest {
             .with(Map.of("iam.amazonaws.com/role", "reader")));
     ByteString list = fake.list().readByteString();
     ByteString status =
-        fake.status(ByteString.encodeUtf8("??box-1")).orElseThrow().readByteString();
+        fake.status(ByteString.encodeUtf8("?\u0005box-1")).orElseThrow().readByteString();
     var random = new Random(20261121);
     int broken = 0;
     for (int i = 0; i < 60_000; i++) {

@@ -10,13 +10,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.UnaryOperator;
 import jnr.ffi.LibraryLoader;
 import jnr.ffi.Pointer;
 import jnr.ffi.Runtime;
 
 /**
  * A message bus with logind and systemd on it, of one client at a time, over a real Unix socket: it
- * sends file descriptors, which the JDK's sockets cannot.
+ * sends file descriptors, which the JDK's sockets cannot. It remembers the calls, and marshals its
+ * answers by itself.
  */
 final class FakeBus implements AutoCloseable {
   /** The functions that the agent itself has no use for. */
@@ -45,6 +47,11 @@ final class FakeBus implements AutoCloseable {
   final List<String> calls = new CopyOnWriteArrayList<>();
   final List<String> locks = new CopyOnWriteArrayList<>();
   private final Map<String, Body> properties = new ConcurrentHashMap<>();
+  private final List<String> units = new CopyOnWriteArrayList<>(List.of("shutdown.target"));
+  private final Map<String, Map<String, Object>> described = new ConcurrentHashMap<>();
+  private volatile boolean silent;
+  private volatile boolean refuses;
+  private volatile UnaryOperator<byte[]> mangle = UnaryOperator.identity();
   private final int listener;
   private final Thread server;
   // Guarded by this: a number that was closed may be another socket's at once.
@@ -100,6 +107,18 @@ final class FakeBus implements AutoCloseable {
       return new Body().signature("v").variant("s").text(value);
     }
 
+    static Body ofNumber(int value) {
+      return new Body().signature("v").variant("u").word(value);
+    }
+
+    static Body ofTexts(List<String> values) {
+      var texts = new Body();
+      values.forEach(texts::text);
+      var body = new Body().signature("v").variant("as").word(texts.out.size());
+      body.out.writeBytes(texts.out.toByteArray());
+      return body;
+    }
+
     static Body ofFlag(boolean value) {
       return new Body().signature("v").variant("b").word(value ? 1 : 0);
     }
@@ -121,6 +140,31 @@ final class FakeBus implements AutoCloseable {
 
   void property(String name, Body value) {
     properties.put(name, value);
+  }
+
+  /** A unit that is loaded; others are not. */
+  void unit(String name) {
+    units.add(name);
+  }
+
+  /** What is told of a unit: texts, lists of texts, and numbers of 64 bits. */
+  Map<String, Object> describe(String name) {
+    return described.computeIfAbsent(name, _ -> new ConcurrentHashMap<>());
+  }
+
+  /** Takes every message and answers none. */
+  void beSilent() {
+    silent = true;
+  }
+
+  /** Lets nobody in. */
+  void refuse() {
+    refuses = true;
+  }
+
+  /** Sends other bytes than it would. */
+  void mangle(UnaryOperator<byte[]> how) {
+    mangle = how;
   }
 
   /** logind says that a shutdown is prepared, or is not any more. */
@@ -195,7 +239,8 @@ final class FakeBus implements AutoCloseable {
 
   private void converse(int fd) throws IOException {
     line(fd);
-    LibC.sendSome(fd, "OK 0123456789abcdef\r\n".getBytes(StandardCharsets.US_ASCII));
+    String greeting = refuses ? "REJECTED EXTERNAL\r\n" : "OK 0123456789abcdef\r\n";
+    LibC.sendSome(fd, greeting.getBytes(StandardCharsets.US_ASCII));
     line(fd);
     LibC.sendSome(fd, "AGREE_UNIX_FD\r\n".getBytes(StandardCharsets.US_ASCII));
     line(fd);
@@ -210,12 +255,34 @@ final class FakeBus implements AutoCloseable {
 
   private void answer(DbusMessage call) throws IOException {
     calls.add(call.member() + call.body());
+    if (silent) {
+      return;
+    }
     Body body = new Body();
     int descriptor = -1;
     switch (call.member()) {
       case "Get" -> body = properties.get(call.text(1));
-      case "Hello" -> body = new Body().signature("s").text(":1.7");
-      case "GetUnit" -> body = new Body().signature("o").text("/unit/shutdown");
+      case "Hello" -> {
+        body = new Body().signature("s").text(":1.7");
+        // What a bus says beside its answer.
+        send(4, 0, "org.freedesktop.DBus", "NameAcquired", body, -1);
+      }
+      case "GetUnit" -> {
+        if (!units.contains(call.text(0))) {
+          refuse(call, "org.freedesktop.systemd1.NoSuchUnit", "Unit not loaded.");
+          return;
+        }
+        body = new Body().signature("o").text("/unit/" + call.text(0));
+      }
+      case "LoadUnit" -> body = new Body().signature("o").text("/unit/" + call.text(0));
+      case "GetAll" -> body = all(call.path().substring("/unit/".length()));
+      case "ListUnits" -> body = listed();
+      case "RestartUnit", "KillUnit" -> {
+        if (!units.contains(call.text(0)) && !call.text(0).equals("systemd-logind.service")) {
+          refuse(call, "org.freedesktop.DBus.Error.AccessDenied", "not you");
+          return;
+        }
+      }
       case "ListInhibitors" -> body = inhibitors();
       case "Inhibit" -> {
         int[] ends = new int[2];
@@ -228,14 +295,54 @@ final class FakeBus implements AutoCloseable {
       default -> {}
     }
     if (body == null) {
-      body = new Body().signature("s").text("no such property");
-      send(3, call.serial(), "", "", body, -1);
+      refuse(call, "org.freedesktop.DBus.Error.UnknownProperty", "no such property");
       return;
     }
     send(2, call.serial(), "", "", body, descriptor);
     if (descriptor >= 0) {
       LibC.close(descriptor);
     }
+  }
+
+  private void refuse(DbusMessage call, String error, String why) throws IOException {
+    send(3, call.serial(), error, "", new Body().signature("s").text(why), -1);
+  }
+
+  /** A dictionary of variants. */
+  private Body all(String unit) {
+    var entries = new Body();
+    described
+        .getOrDefault(unit, Map.of("LoadState", "not-found", "ActiveState", "inactive"))
+        .forEach(
+            (name, value) -> {
+              entries.align(8).text(name);
+              switch (value) {
+                case Long number -> entries.variant("t").big(number);
+                case List<?> list -> {
+                  var texts = new Body();
+                  list.forEach(text -> texts.text(text.toString()));
+                  entries.variant("as").word(texts.out.size());
+                  entries.out.writeBytes(texts.out.toByteArray());
+                }
+                default -> entries.variant("s").text(value.toString());
+              }
+            });
+    var body = new Body().signature("a{sv}").word(entries.out.size()).align(8);
+    body.out.writeBytes(entries.out.toByteArray());
+    return body;
+  }
+
+  /** Of ListUnits: all that are described. */
+  private Body listed() {
+    var structs = new Body();
+    for (String unit : described.keySet()) {
+      structs.align(8);
+      List.of(unit, "", "loaded", "active", "running", "", "/unit/" + unit).forEach(structs::text);
+      structs.word(0).text("").text("/");
+    }
+    var body = new Body().signature("a(ssssssouso)").word(structs.out.size()).align(8);
+    body.out.writeBytes(structs.out.toByteArray());
+    return body;
   }
 
   private Body inhibitors() {
@@ -253,8 +360,9 @@ final class FakeBus implements AutoCloseable {
     return body;
   }
 
+  /** The interface of a signal, the name of an error. */
   private synchronized void send(
-      int type, int replyTo, String face, String member, Body body, int descriptor)
+      int type, int replyTo, String name, String member, Body body, int descriptor)
       throws IOException {
     var fields = new Body();
     if (replyTo != 0) {
@@ -263,14 +371,14 @@ final class FakeBus implements AutoCloseable {
     }
     if (!member.isEmpty()) {
       for (var field :
-          List.of(List.of(1, "o", "/"), List.of(2, "s", face), List.of(3, "s", member))) {
+          List.of(List.of(1, "o", "/"), List.of(2, "s", name), List.of(3, "s", member))) {
         fields.align(8).out.write((int) field.get(0));
         fields.variant((String) field.get(1)).text((String) field.get(2));
       }
     }
     if (type == 3) {
       fields.align(8).out.write(4);
-      fields.variant("s").text("org.freedesktop.DBus.Error.UnknownProperty");
+      fields.variant("s").text(name);
     }
     if (!body.signature.isEmpty()) {
       fields.align(8).out.write(8);
@@ -281,7 +389,7 @@ final class FakeBus implements AutoCloseable {
     message.word(body.out.size()).word(99).word(fields.out.size());
     message.out.writeBytes(fields.out.toByteArray());
     message.align(8).out.writeBytes(body.out.toByteArray());
-    byte[] bytes = message.out.toByteArray();
+    byte[] bytes = mangle.apply(message.out.toByteArray());
     if (descriptor < 0) {
       LibC.sendSome(client, bytes);
     } else {

@@ -1,6 +1,7 @@
 package nodeward.linux;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -63,9 +64,15 @@ public final class FakeCri {
 
   private final Map<String, Box> boxes = new LinkedHashMap<>();
   private final List<String> asked = new ArrayList<>();
+  private final Map<String, String> infos = new HashMap<>();
 
   public synchronized void put(Box box) {
     boxes.put(box.id(), box);
+  }
+
+  /** What the runtime tells of this one for debugging: JSON of its own. */
+  public synchronized void info(String id, String json) {
+    infos.put(id, json);
   }
 
   public synchronized void remove(String id) {
@@ -96,12 +103,14 @@ public final class FakeCri {
 
   /** A PodSandboxStatusResponse; empty when there is no such sandbox. */
   synchronized Optional<Buffer> status(ByteString request) {
-    String id = request.substring(2).utf8(); // past the key of the field and its length
+    // Past the key of the field and its length.
+    String id = request.substring(2, 2 + request.getByte(1)).utf8();
+    boolean verbose = request.size() > 2 + request.getByte(1);
     asked.add(id);
-    return Optional.ofNullable(boxes.get(id)).map(this::status);
+    return Optional.ofNullable(boxes.get(id)).map(box -> status(box, verbose));
   }
 
-  private Buffer status(Box box) {
+  private Buffer status(Box box, boolean verbose) {
     var network = new Buffer();
     for (int i = 0; i < box.addresses().size(); i++) {
       if (i == 0) {
@@ -131,6 +140,10 @@ public final class FakeCri {
     text(status, 9, "runc");
     var response = new Buffer();
     part(response, 1, status);
+    if (verbose) {
+      entry(response, 2, "sandboxMetadata", "{}");
+      entry(response, 2, "info", infos.getOrDefault(box.id(), "{}"));
+    }
     number(response, 4, created(box));
     return response;
   }

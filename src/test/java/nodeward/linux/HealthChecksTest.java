@@ -7,9 +7,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
+import nodeward.component.Finding;
+import nodeward.component.Finding.Level;
 import nodeward.config.ConfigException;
 import nodeward.config.ConfigReader;
-import nodeward.linux.HealthChecks.Finding;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -22,13 +23,17 @@ class HealthChecksTest {
     Files.writeString(directory.resolve("docker.pid"), "1");
     try (var _ = FakeUnixServer.docker(directory.resolve("docker.sock"));
         var _ = FakeUnixServer.containerd(directory.resolve("containerd.sock"));
-        var _ = new FakeSystemBus(directory.resolve("bus"))) {
+        var bus = new FakeBus(directory.resolve("bus"))) {
+      bus.unit("docker.service");
+      bus.property("ActiveState", FakeBus.Body.ofText("active"));
+      bus.property("MainPID", FakeBus.Body.ofNumber(1));
+      bus.property("InactiveExitTimestamp", FakeBus.Body.ofBig(0));
       assertThat(checks().findings())
           .containsExactly(
-              Finding.well("connection tracking: 5 of 100 by " + directory.resolve("proc")),
-              Finding.well(directory.resolve("containerd.sock") + ": containerd v1.7.24"),
-              Finding.well(directory.resolve("docker.sock") + ": docker API 1.41"),
-              Finding.well("systemd: docker.service active, containerd.service not loaded"));
+              Finding.ok("connection tracking: 5 of 100 by " + directory.resolve("proc")),
+              Finding.ok(directory.resolve("containerd.sock") + ": containerd v1.7.24"),
+              Finding.ok(directory.resolve("docker.sock") + ": docker API 1.41"),
+              Finding.ok("systemd: docker.service active, containerd.service not loaded"));
     }
   }
 
@@ -38,8 +43,8 @@ class HealthChecksTest {
 
     assertThat(checks().findings())
         .hasSize(3)
-        .allSatisfy(finding -> assertThat(finding.fix()).isPresent())
-        .extracting(finding -> finding.fix().orElseThrow())
+        .allSatisfy(finding -> assertThat(finding.level()).isEqualTo(Level.NOTE))
+        .extracting(Finding::remedy)
         .anyMatch(fix -> fix.contains("modprobe nf_conntrack"))
         .anyMatch(fix -> fix.contains("mount " + directory.resolve("bus")));
   }

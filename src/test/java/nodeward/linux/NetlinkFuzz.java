@@ -32,8 +32,10 @@ public final class NetlinkFuzz {
         "netlink",
         () ->
             ConntrackNetlink.flows(ByteBuffer.wrap(data), sequence, new FlowReader(), flow -> {}));
-    read("the bus sent", () -> BusMessage.rest(ByteBuffer.wrap(data)));
-    read("the bus sent", () -> BusMessage.read(ByteBuffer.wrap(data)));
+    if (data.length >= DbusMessage.HEAD) {
+      read("dbus", () -> DbusMessage.length(data));
+    }
+    read("dbus", () -> DbusMessage.read(data));
   }
 
   private interface Read {
@@ -62,8 +64,7 @@ public final class NetlinkFuzz {
       Files.write(corpus.resolve(seed), Captured.bytes(seed).array());
     }
     Files.write(
-        corpus.resolve("bus"),
-        BusMessage.call(1, new BusMessage.Target("a.b", "/c", "d.e"), "F", List.of("x", 5)));
+        corpus.resolve("bus"), DbusMessage.call(1, "a.b", "/c", "d.e", "F", "x", 5).bytes());
     var command = new ArrayList<String>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(List.of("-Xmx512m", "-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED"));

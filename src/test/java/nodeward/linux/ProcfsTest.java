@@ -101,6 +101,13 @@ class ProcfsTest {
   }
 
   @Test
+  void countersAreUnsigned() throws IOException {
+    fake.write("net/stat/nf_conntrack", "entries drop\n00000001 fffffffe\n");
+
+    assertThat(proc.conntrackCounters().get(0)).containsEntry(Stat.DROP, 0xfffffffeL);
+  }
+
+  @Test
   void countersThatAreNoNumbersAreRefused() throws IOException {
     fake.write(STAT, "entries found\n1 zzz\n");
 

@@ -75,6 +75,17 @@ final class SystemdStateTest {
         .isEqualTo(recorded("hello"));
     assertThat(
             DbusMessage.call(
+                    3,
+                    "org.freedesktop.systemd1",
+                    "/org/freedesktop/systemd1",
+                    "org.freedesktop.systemd1.Manager",
+                    "RestartUnit",
+                    "docker.service",
+                    "replace")
+                .bytes())
+        .isEqualTo(recorded("restartunit"));
+    assertThat(
+            DbusMessage.call(
                     4,
                     "org.freedesktop.systemd1",
                     "/org/freedesktop/systemd1/unit/docker_2eservice",

@@ -3,6 +3,9 @@ package nodeward.linux;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
 
 /**
  * Puts flows into the connection tracking table of this network namespace, a hundred thousand a
@@ -38,6 +41,20 @@ public final class TableFiller {
     } finally {
       LibC.close(fd);
     }
+  }
+
+  /** The same in another network namespace, by a thread that never comes back from there. */
+  public static void fillIn(Path namespace, int flows, int source, int destination)
+      throws Exception {
+    var filled =
+        new FutureTask<Void>(
+            () -> {
+              LibC.enterNetwork(namespace);
+              fill(flows, source, destination);
+              return null;
+            });
+    Thread.ofPlatform().daemon().name("filler").start(filled);
+    filled.get(1, TimeUnit.MINUTES);
   }
 
   private static void flow(ByteBuffer into, int number, int source, int destination, int port) {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -13,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
+import nodeward.aws.FakeImds;
 import nodeward.cluster.AuditEntry;
 import nodeward.cluster.ControlPlane;
 import nodeward.cluster.Machine;
@@ -36,12 +38,14 @@ import org.junit.jupiter.params.provider.CsvSource;
 final class KubeletShutdownE2eTest {
   private static final Duration LIMIT = Duration.ofSeconds(90);
   private static final int PODS = 3;
+  private static final String SAID = "/var/lib/said";
   private static final String PATH = "/api/v1/namespaces/default/pods";
 
   @TempDir(cleanup = CleanupMode.ON_SUCCESS)
   private static Path directory;
 
   private static ControlPlane plane;
+  private static FakeImds imds;
   private static int machines;
 
   @BeforeAll
@@ -50,10 +54,14 @@ final class KubeletShutdownE2eTest {
         ControlPlane.start(
             directory.resolve("plane"), ControlPlane.Part.CONTROLLERS, ControlPlane.Part.SCHEDULER);
     AgentIdentity.grant(plane);
+    imds = FakeImds.start(new InetSocketAddress("0.0.0.0", 0));
   }
 
   @AfterAll
   static void stop() {
+    if (imds != null) {
+      imds.close();
+    }
     if (plane != null) {
       plane.close();
     }
@@ -68,7 +76,7 @@ final class KubeletShutdownE2eTest {
       down(machine, how);
 
       Map<String, Instant> evicted = evictions(before);
-      Map<String, Instant> told = logged(machine, "SIGTERM");
+      Map<String, Instant> told = said(machine, "SIGTERM");
       assertThat(told.keySet()).isEqualTo(before.keySet());
       told.forEach((pod, at) -> assertThat(evicted.get(pod)).as(pod).isBefore(at));
       everyPodHasEndedByItselfAndIsReplaced(machine, before);
@@ -91,7 +99,7 @@ final class KubeletShutdownE2eTest {
       down(machine, how);
 
       Map<String, Instant> evicted = evictions(before);
-      Map<String, Instant> ended = logged(machine, "ended");
+      Map<String, Instant> ended = said(machine, "ended");
       assertThat(ended.keySet()).isEqualTo(before.keySet());
       ended.forEach((pod, at) -> assertThat(evicted.get(pod)).as(pod).isBefore(at));
       everyPodHasEndedByItselfAndIsReplaced(machine, before);
@@ -109,10 +117,11 @@ final class KubeletShutdownE2eTest {
         """
         node: {name: %s}
         kubernetes: {kubeconfig: /etc/nodeward/kubeconfig}
+        aws: {metadataEndpoint: "http://%s:%d"}
         gate: {enabled: false}
         metadata: {enabled: false}
         """
-            .formatted(machine.name()));
+            .formatted(machine.name(), Machine.HOST_ADDRESS, imds.endpoint().getPort()));
     return machine;
   }
 
@@ -141,10 +150,13 @@ final class KubeletShutdownE2eTest {
                 command:
                 - /bin/sh
                 - -c
-                - trap 'echo SIGTERM; /bin/busybox sleep 3; echo ended; exit 0' TERM; echo started;
+                - |
+                  trap 'echo >/said/$HOSTNAME.SIGTERM; /bin/busybox sleep 3; echo >/said/$HOSTNAME.ended; exit 0' TERM
                   while :; do /bin/busybox sleep 600 & wait; done
+                volumeMounts: [{name: said, mountPath: /said}]
+              volumes: [{name: said, hostPath: {path: %4$s, type: DirectoryOrCreate}}]
         """
-            .formatted(machine.name(), PODS, Manifests.BUSYBOX_IMAGE));
+            .formatted(machine.name(), PODS, Manifests.BUSYBOX_IMAGE, SAID));
     machine.await("the pods run", LIMIT, () -> running(machine).size() == PODS);
     machine.await(
         "the drain is armed",
@@ -190,30 +202,31 @@ final class KubeletShutdownE2eTest {
     return evictions;
   }
 
-  /** When the pods of a machine that is off wrote this, by the runtime's own logs. */
-  private static Map<String, Instant> logged(Machine machine, String word) throws IOException {
-    var logged = new TreeMap<String, Instant>();
-    try (Stream<Path> logs = Files.walk(machine.path("/var/log/pods"))) {
-      for (Path log : logs.filter(path -> path.endsWith("main/0.log")).toList()) {
-        String pod = log.getParent().getParent().getFileName().toString().split("_")[1];
-        Files.readAllLines(log).stream()
-            .filter(line -> line.endsWith(" " + word))
-            .findFirst()
-            .ifPresent(line -> logged.put(pod, Instant.parse(line.split(" ")[0])));
+  /** When the pods of a machine that is off said this, by a file of each. */
+  private static Map<String, Instant> said(Machine machine, String word) throws IOException {
+    var said = new TreeMap<String, Instant>();
+    try (Stream<Path> files = Files.list(machine.path(SAID))) {
+      for (Path file : files.filter(path -> path.toString().endsWith("." + word)).toList()) {
+        String pod = file.getFileName().toString().replace("." + word, "");
+        said.put(pod, Files.getLastModifiedTime(file).toInstant());
       }
     }
-    return logged;
+    return said;
   }
 
   private static void everyPodHasEndedByItselfAndIsReplaced(
       Machine machine, Map<String, String> before) throws IOException {
-    assertThat(logged(machine, "ended").keySet()).isEqualTo(before.keySet());
+    assertThat(said(machine, "ended").keySet()).isEqualTo(before.keySet());
     List<JsonNode> now = podsOf(machine);
     assertThat(now)
         .extracting(pod -> pod.at("/metadata/uid").asText())
-        .hasSize(PODS)
         .doesNotContainAnyElementsOf(before.values());
+    // One that the scheduler bound before it saw the cordon is refused by the kubelet, and
+    // replaced.
     assertThat(now)
+        .filteredOn(pod -> !pod.at("/status/phase").asText().equals("Failed"))
+        .as("%s", now)
+        .hasSize(PODS)
         .allSatisfy(pod -> assertThat(pod.at("/status/phase").asText()).isEqualTo("Pending"));
   }
 }

@@ -92,7 +92,7 @@ final class RestartE2eTest {
         "nodeward.service.d/small.conf",
         """
         [Service]
-        Environment=JDK_JAVA_OPTIONS=-XX:MaxMetaspaceSize=12m
+        Environment="_JAVA_OPTIONS=-Xms5m -Xmx5m -XX:NewSize=1m -XX:MaxNewSize=2m"
         """);
     node.machine.run("systemctl", "daemon-reload");
     node.machine.run("systemctl", "kill", "-s", "KILL", "nodeward.service");

@@ -52,10 +52,6 @@ final class ShutdownE2eTest {
 
   @Test
   void s5RebootDrainsFirstAndTheNextBootTakesTheCordonBack() throws Exception {
-    // The kernel has one boot id for all machines; the one that systemd-nspawn lays over it does
-    // not
-    // reach a /proc of the unit's own.
-    node.machine.unit("nodeward.service.d/boot-id.conf", "[Service]\nProtectProc=default\n");
     pods();
     node.boot();
     node.machine.run("systemctl", "reboot");
