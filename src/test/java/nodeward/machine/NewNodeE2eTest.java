@@ -12,13 +12,11 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.PosixFilePermission;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import nodeward.aws.FakeImds;
 import nodeward.cluster.Machine;
 import nodeward.ignition.Rendering;
@@ -138,9 +136,11 @@ final class NewNodeE2eTest {
 
     machine.boot();
     machine.await(
-        "cloud-init ends", LIMIT, () -> cloudInit().matches("(?s).*status: (done|error)\n.*"));
+        "cloud-init ends", LIMIT, () -> Files.exists(machine.path("/run/cloud-init/result.json")));
 
-    assertThat(cloudInit()).contains("status: error");
+    assertThat(machine.run("sh", "-c", "cloud-init status --long || true"))
+        .contains("status: error")
+        .containsPattern("scripts.user");
     assertThat(machine.run("cat", "/var/log/cloud-init-output.log"))
         .containsPattern("nodeward setup: http://\\S+ is not the file that was published");
     assertThat(machine.run("ls", "/opt/nodeward", INSTALL)).doesNotContain("current", "tar.gz");
@@ -191,7 +191,9 @@ final class NewNodeE2eTest {
     machine.enable("kubelet.service");
     JsonNode config = new YAMLMapper().readTree(rendered().get("nodeward-coreos.yaml"));
     for (JsonNode file : config.get("write_files")) {
-      machine.write(file.get("path").asText(), file.get("content").asText());
+      String path = file.get("path").asText();
+      machine.write(path, file.get("content").asText());
+      chmod(path, Integer.parseInt(file.get("permissions").asText(), 8));
     }
     JsonNode unit = config.at("/coreos/units/0");
     // Stands for coreos-cloudinit, which starts it in each boot.
@@ -221,7 +223,7 @@ final class NewNodeE2eTest {
         .isLessThan(began("kubelet.service", "InactiveExitTimestampMonotonic"));
     assertThat(machine.run("systemctl", "list-jobs")).contains("No jobs running");
     assertThat(machine.run("/opt/nodeward/current/bin/agent", "version"))
-        .isEqualTo("agent " + version + "\n");
+        .endsWith("agent " + version + "\n");
     assertThat(machine.run("stat", "-c", "%a %U", "/etc/nodeward/config.yaml").strip())
         .isEqualTo("600 root");
     assertThat(machine.run("sh", "-c", "iptables-save | grep NODEWARD"))
@@ -239,10 +241,6 @@ final class NewNodeE2eTest {
     if (!state.equals("running")) {
       throw new AssertionError(state + "\n" + machine.tail());
     }
-  }
-
-  private String cloudInit() throws IOException {
-    return machine.run("sh", "-c", "cloud-init status --long || true");
   }
 
   private Map<String, String> rendered(String... more) throws IOException {
@@ -265,6 +263,8 @@ final class NewNodeE2eTest {
         """
         datasource_list: [NoCloud, None]
         network: {config: disabled}
+        locale: false
+        ssh_genkeytypes: []
         """);
     // The tree has it switched off by a file; an overlay forgets a file where there is this device.
     Path off = machine.path("/etc/cloud/cloud-init.disabled");
@@ -290,11 +290,7 @@ final class NewNodeE2eTest {
         assertThat(source).endsWith("/" + tarball.getFileName());
         machine.copy(tarball, path);
       }
-      if (file.get("mode").asInt() == 0600) {
-        Files.setPosixFilePermissions(
-            machine.path(path),
-            Set.of(PosixFilePermission.OWNER_READ, PosixFilePermission.OWNER_WRITE));
-      }
+      chmod(path, file.get("mode").asInt());
     }
     for (JsonNode unit : config.at("/systemd/units")) {
       String unitName = unit.get("name").asText();
@@ -309,5 +305,9 @@ final class NewNodeE2eTest {
         machine.enable(unitName);
       }
     }
+  }
+
+  private void chmod(String path, int mode) throws IOException {
+    Files.setAttribute(machine.path(path), "unix:mode", mode);
   }
 }
