@@ -86,6 +86,11 @@ final class Daemon {
     return process.toHandle();
   }
 
+  /** False when its exit code is known, which is later than the end of its {@link #handle}. */
+  boolean isAlive() {
+    return process.isAlive();
+  }
+
   /** Of a process that has ended. */
   int exitCode() {
     return process.exitValue();

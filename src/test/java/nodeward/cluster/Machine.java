@@ -239,7 +239,7 @@ public final class Machine implements AutoCloseable {
 
   /** Waits for the end that was asked for inside and returns its exit code. */
   public int awaitEnd(Duration limit) throws IOException {
-    await("is off", limit, () -> !nspawn.handle().isAlive());
+    await("is off", limit, () -> !nspawn.isAlive());
     int code = nspawn.exitCode();
     clean();
     return code;
