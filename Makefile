@@ -47,19 +47,19 @@ run: packaged ## run the agent on a simulated node: SCENARIO=tour boot spot asg-
 
 .PHONY: dist
 dist: packaged ## pack the agent with its runtime as target/dist/nodeward-VERSION-linux-ARCH.tar.gz, trained on the simulated node: AOT=yes no
-	@JAVA25="$(JAVA25)" packaging/dist "$(VERSION)" "$(AOT)"
+	@JAVA25="$(JAVA25)" agent/packaging/dist "$(VERSION)" "$(AOT)"
 
 .PHONY: image
 image: dist ## an OCI image of it from scratch, as a tar in target/dist; needs no Docker and no registry (Debian, packages dash and iptables)
-	@packaging/image/build "$(VERSION)"
+	@agent/packaging/image/build "$(VERSION)"
 
 .PHONY: sysext
 sysext: dist ## a system extension of it for Flatcar in target/dist (package squashfs-tools)
-	@packaging/sysext "$(VERSION)"
+	@agent/packaging/sysext "$(VERSION)"
 
 .PHONY: install
 install: dist ## install it below DESTDIR=, with no need of systemd there
-	@packaging/agent-install --root "$(DESTDIR)" install "$(DIST)"
+	@agent/bin/agent-install --root "$(DESTDIR)" install "$(DIST)"
 
 # Where the files are published; the default is an example.
 URL ?= https://example.com/nodeward

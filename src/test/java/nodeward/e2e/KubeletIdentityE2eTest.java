@@ -162,7 +162,8 @@ final class KubeletIdentityE2eTest {
     assertThat(doctor.out())
         .contains("ok      create pods/eviction", "ok      delete pods", "ok      patch nodes");
     assertThat(String.join("\n", doctor.out()))
-        .contains("on the API server: ServiceAccount nodeward/nodeward of pod nodeward/");
+        .contains(
+            "on the API server the agent is: ServiceAccount nodeward/nodeward of pod nodeward/");
   }
 
   private void aNewPodMeansANewToken() throws Exception {

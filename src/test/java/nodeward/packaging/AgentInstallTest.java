@@ -229,7 +229,7 @@ class AgentInstallTest {
         new java.util.ArrayList<>(
             List.of(
                 "sh",
-                Run.BASE.resolve("packaging/agent-install").toString(),
+                Run.BASE.resolve("agent/bin/agent-install").toString(),
                 "--root",
                 root.toString()));
     command.addAll(List.of(arguments));

@@ -83,7 +83,7 @@ class PackageE2eTest {
     Run.ok(
         "env",
         "JAVA25=" + System.getProperty("java.home"),
-        Run.BASE.resolve("packaging/dist").toString(),
+        Run.BASE.resolve("agent/packaging/dist").toString(),
         VERSION,
         "no",
         to);
@@ -131,7 +131,7 @@ class PackageE2eTest {
         """
             .formatted(
                 root,
-                Run.BASE.resolve("packaging/agent-install"),
+                Run.BASE.resolve("agent/bin/agent-install"),
                 directory.resolve("root"),
                 old,
                 tarball());
@@ -219,7 +219,7 @@ class PackageE2eTest {
   }
 
   private static Path extension(String to) throws Exception {
-    Run.ok(Run.BASE.resolve("packaging/sysext").toString(), VERSION, to);
+    Run.ok(Run.BASE.resolve("agent/packaging/sysext").toString(), VERSION, to);
     try (var files = Files.list(Run.BASE.resolve(to))) {
       return files.filter(file -> file.toString().endsWith(".raw")).findFirst().orElseThrow();
     }
@@ -232,7 +232,7 @@ class PackageE2eTest {
     if (Files.notExists(image)
         || Files.getLastModifiedTime(image).compareTo(Files.getLastModifiedTime(tarball())) < 0) {
       Run.ok(
-          Run.BASE.resolve("packaging/image/build").toString(),
+          Run.BASE.resolve("agent/packaging/image/build").toString(),
           VERSION,
           "target/packaging/" + name);
     }
