@@ -131,6 +131,10 @@ final class TerminationScene implements AutoCloseable {
 
   /** The kernel says so from now on. */
   void boot(String id) throws IOException {
+    // The kubelet is looked for in the agent's own network.
+    Path network = Files.createDirectories(directory.resolve("proc/self/ns")).resolve("net");
+    Files.deleteIfExists(network);
+    Files.createSymbolicLink(network, Files.readSymbolicLink(Path.of("/proc/self/ns/net")));
     Path random = Files.createDirectories(directory.resolve("proc/sys/kernel/random"));
     Files.writeString(random.resolve("boot_id"), id + "\n");
   }
