@@ -32,7 +32,7 @@ import nodeward.node.Pod;
 
 /** The drain of one node by a command, with connections of its own that end with it. */
 final class NodeDrain implements AutoCloseable {
-  /** A watch takes as long as its two requests; one that cannot be opened tells no reason. */
+  /** The list takes as long as one request; a watch that cannot begin with it tells no reason. */
   private static final Duration LOOK_LIMIT = Duration.ofSeconds(5);
 
   private final KubeClient kube;

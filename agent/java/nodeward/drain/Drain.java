@@ -80,7 +80,7 @@ public final class Drain {
   // From here on for the thread in run() alone.
   private final Map<String, Work> works = new LinkedHashMap<>();
   private final Map<String, Integer> lateComers = new HashMap<>();
-  private boolean synced;
+  private boolean listed;
   private long lastAccepted;
   // An API server that has just come back does not know everybody's rights yet.
   private Optional<Long> failedAt = Optional.empty();
@@ -293,9 +293,9 @@ public final class Drain {
    * then nothing counts as gone.
    */
   private void look(boolean watching) {
-    boolean first = !synced;
-    synced |= pods.listed();
-    if (!synced) {
+    boolean first = !listed;
+    listed |= pods.listed();
+    if (!listed) {
       return;
     }
     Set<String> present = new HashSet<>();

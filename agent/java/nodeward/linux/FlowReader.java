@@ -3,14 +3,13 @@ package nodeward.linux;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import nodeward.conntrack.Flow;
 
 /**
  * Reads one flow of a dump in place (enum ctattr_type of linux/netfilter/nfnetlink_conntrack.h) and
  * is the view of it. Makes no object for a flow: a table of 200,000 is walked in the memory of one.
  * Whatever the bytes are, it ends or throws an {@link IOException}.
  */
-final class FlowReader implements Flow {
+final class FlowReader extends FlowView {
   private static final int HEADER = 4;
   private static final int TYPE = 0x3fff;
 
@@ -34,17 +33,8 @@ final class FlowReader implements Flow {
 
   private static final int SEEN_REPLY = 2;
   private static final int TIME_WAIT = 7;
-  private static final long MAPPED = 0xffff_0000_0000L;
   private static final boolean SWAPPED = ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN;
 
-  private long sourceHigh;
-  private long sourceLow;
-  private long destinationHigh;
-  private long destinationLow;
-  private int destinationPort;
-  private long answererHigh;
-  private long answererLow;
-  private int protocol;
   private int status;
   private int tcpState;
 
@@ -177,46 +167,6 @@ final class FlowReader implements Flow {
   private static long longNumber(ByteBuffer bytes, int at) {
     long number = bytes.getLong(at);
     return SWAPPED ? Long.reverseBytes(number) : number;
-  }
-
-  @Override
-  public long sourceHigh() {
-    return sourceHigh;
-  }
-
-  @Override
-  public long sourceLow() {
-    return sourceLow;
-  }
-
-  @Override
-  public long destinationHigh() {
-    return destinationHigh;
-  }
-
-  @Override
-  public long destinationLow() {
-    return destinationLow;
-  }
-
-  @Override
-  public int destinationPort() {
-    return destinationPort;
-  }
-
-  @Override
-  public long answererHigh() {
-    return answererHigh;
-  }
-
-  @Override
-  public long answererLow() {
-    return answererLow;
-  }
-
-  @Override
-  public int protocol() {
-    return protocol;
   }
 
   @Override

@@ -8,7 +8,6 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import nodeward.conntrack.Flow;
 import nodeward.conntrack.FlowTable;
 import nodeward.conntrack.FlowTaker;
 
@@ -17,17 +16,7 @@ import nodeward.conntrack.FlowTaker;
  * root may read it without a capability. Many kernels do not have it. A line that is not understood
  * is an {@link IOException}. Not safe for use by several threads.
  */
-final class ProcFlows implements Flow {
-  private static final long MAPPED = 0xffff_0000_0000L;
-
-  private long sourceHigh;
-  private long sourceLow;
-  private long destinationHigh;
-  private long destinationLow;
-  private int destinationPort;
-  private long answererHigh;
-  private long answererLow;
-  private int protocol;
+final class ProcFlows extends FlowView {
   private boolean unreplied;
   private boolean timeWait;
 
@@ -106,46 +95,6 @@ final class ProcFlows implements Flow {
         answererLow = low;
       }
     }
-  }
-
-  @Override
-  public long sourceHigh() {
-    return sourceHigh;
-  }
-
-  @Override
-  public long sourceLow() {
-    return sourceLow;
-  }
-
-  @Override
-  public long destinationHigh() {
-    return destinationHigh;
-  }
-
-  @Override
-  public long destinationLow() {
-    return destinationLow;
-  }
-
-  @Override
-  public int destinationPort() {
-    return destinationPort;
-  }
-
-  @Override
-  public long answererHigh() {
-    return answererHigh;
-  }
-
-  @Override
-  public long answererLow() {
-    return answererLow;
-  }
-
-  @Override
-  public int protocol() {
-    return protocol;
   }
 
   @Override

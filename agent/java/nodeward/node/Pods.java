@@ -8,7 +8,7 @@ public interface Pods {
   /** The last state that the watch has seen. */
   List<Pod> current();
 
-  /** Whether the watch has synced once and is connected; before, {@link #current} says nothing. */
+  /** Whether the watch is connected, so that a pod that is not in {@link #current} is gone. */
   boolean watching();
 
   /** Whether {@link #current} is a whole list, though perhaps an old one. */
