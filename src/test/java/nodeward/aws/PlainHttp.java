@@ -50,6 +50,7 @@ final class PlainHttp implements AutoCloseable {
   private final ServerSocket server;
   private final Handler handler;
   private final Set<Socket> open = ConcurrentHashMap.newKeySet();
+  private final Thread acceptor = Thread.ofVirtual().name("plain-http").unstarted(this::accept);
 
   PlainHttp(InetSocketAddress bind, Handler handler) throws IOException {
     this.handler = handler;
@@ -59,21 +60,28 @@ final class PlainHttp implements AutoCloseable {
   }
 
   void start() {
-    Thread.ofVirtual().name("plain-http").start(this::accept);
+    acceptor.start();
   }
 
   InetSocketAddress address() {
     return (InetSocketAddress) server.getLocalSocketAddress();
   }
 
+  /**
+   * Whoever connects afterwards is refused: the port listens until the accepting thread left it.
+   */
   @Override
   public void close() {
     try {
       server.close();
+      acceptor.join();
       for (Socket socket : open) {
         socket.close();
       }
     } catch (IOException e) {
+      throw new IllegalStateException(e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
       throw new IllegalStateException(e);
     }
   }
