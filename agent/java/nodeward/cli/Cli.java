@@ -5,8 +5,10 @@ import java.io.InputStream;
 import java.util.LinkedHashMap;
 import java.util.Properties;
 import java.util.SequencedMap;
+import java.util.Set;
 import java.util.function.Supplier;
 import nodeward.config.ConfigException;
+import nodeward.kube.KubeClient;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
@@ -26,6 +28,9 @@ public final class Cli {
   static final int WRONG = 2;
 
   private static final SequencedMap<String, Supplier<Object>> COMMANDS = new LinkedHashMap<>();
+
+  /** Those whose time is mostly that of their first request to the API server. */
+  private static final Set<String> OF_THE_API_SERVER = Set.of("drain", "cordon", "uncordon");
 
   static {
     COMMANDS.put("run", RunCommand::new);
@@ -50,6 +55,9 @@ public final class Cli {
   public static int run(String... args) {
     if (args.length > 0 && args[0].equals(Rehearsal.COMMAND)) {
       return Rehearsal.run(args);
+    }
+    if (args.length > 0 && OF_THE_API_SERVER.contains(args[0])) {
+      KubeClient.prepare();
     }
     return commandLine(args).execute(args);
   }

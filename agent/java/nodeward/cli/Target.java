@@ -46,7 +46,6 @@ final class Target {
       throw new ParameterException(
           spec.commandLine(), "cannot specify both a node name and a --selector option");
     }
-    KubeClient.prepare();
     String own = System.getenv().getOrDefault("KUBECONFIG", "");
     return settings.read(own.isEmpty() ? Map.of() : Settings.kubeconfig(own));
   }

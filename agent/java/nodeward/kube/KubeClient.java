@@ -7,6 +7,7 @@ import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import io.fabric8.kubernetes.client.http.HttpRequest;
 import io.fabric8.kubernetes.client.http.HttpResponse;
 import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
+import io.fabric8.kubernetes.client.utils.Serialization;
 import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
 import java.io.InterruptedIOException;
@@ -335,7 +336,7 @@ public final class KubeClient implements Component {
 
   /**
    * Begins in the background what the first request would wait for and what needs no configuration
-   * yet. A command calls it first; on two processors it saves the time that reading the
+   * yet. A command calls it first; on two processors it saves the time that reading arguments and
    * configuration takes.
    */
   public static void prepare() {
@@ -345,6 +346,12 @@ public final class KubeClient implements Component {
         .start(
             () -> {
               try {
+                // In the order in which the first request needs them.
+                Serialization.unmarshal(
+                    "kind: Config", io.fabric8.kubernetes.api.model.Config.class);
+                KeyPairGenerator curve = KeyPairGenerator.getInstance("EC");
+                curve.initialize(256);
+                curve.generateKeyPair();
                 SSLContext.getInstance("TLS").init(null, new TrustManager[0], new SecureRandom());
                 KeyPairGenerator.getInstance("X25519").generateKeyPair();
                 Types.ALL.unmarshal("{\"kind\":\"Status\",\"apiVersion\":\"v1\"}", Status.class);

@@ -1,22 +1,16 @@
 package nodeward.bench;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
-import java.io.InterruptedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.TreeMap;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import nodeward.cluster.AuditEntry;
@@ -33,8 +27,6 @@ import nodeward.e2e.AgentIdentity;
 final class Draining implements Area {
   private static final int ROUNDS = 3;
   private static final int REACTIONS = 10;
-  private static final Duration STOPS_AFTER = Duration.ofSeconds(1);
-  private static final Duration LOOK = Duration.ofMillis(20);
   private static final Duration LIMIT = Duration.ofMinutes(3);
   private static final String KUBECTL = "kubectl";
 
@@ -108,19 +100,12 @@ final class Draining implements Area {
       pod(plane, node, "p" + i);
     }
     Instant begun = Instant.now();
-    long exec = System.nanoTime();
-    Process process = start(setting, plane, node, who);
-    var evictedAt = new HashMap<String, Long>();
-    while (process.isAlive()) {
-      endPods(plane, node, evictedAt);
-      process.waitFor(LOOK.toMillis(), TimeUnit.MILLISECONDS);
-      if (System.nanoTime() - exec > LIMIT.toNanos()) {
-        process.destroyForcibly();
-        throw new IOException("still draining " + node + ": " + who);
-      }
+    double seconds;
+    try (var _ = new EndingPods(plane, node, pods)) {
+      long exec = System.nanoTime();
+      end(start(setting, plane, node, who), node, who);
+      seconds = (System.nanoTime() - exec) / 1e9;
     }
-    double seconds = (System.nanoTime() - exec) / 1e9;
-    check(process, node, who);
     var requests = new TreeMap<String, Integer>();
     for (AuditEntry entry : since(plane, who, begun)) {
       requests.merge(entry.verb(), 1, Integer::sum);
@@ -157,20 +142,18 @@ final class Draining implements Area {
         budget, "{\"metadata\":{\"name\":\"b\"},\"spec\":{\"maxUnavailable\":0,\"selector\":{}}}");
     allow(plane, budget, 0);
     Instant begun = Instant.now();
-    Process process = start(setting, plane, node, who);
-    BenchNode.await(
-        "the pod is blocked",
-        () -> Files.readString(log(setting, node)).contains("will retry after"));
-    // Not in step with kubectl's five seconds.
-    TimeUnit.MILLISECONDS.sleep(1500 + round * 700L);
-    allow(plane, budget, 1);
-    Instant freed = Instant.now();
-    var evictedAt = new HashMap<String, Long>();
-    while (process.isAlive()) {
-      endPods(plane, node, evictedAt);
-      process.waitFor(LOOK.toMillis(), TimeUnit.MILLISECONDS);
+    Instant freed;
+    try (var _ = new EndingPods(plane, node, 1)) {
+      Process process = start(setting, plane, node, who);
+      BenchNode.await(
+          "the pod is blocked",
+          () -> Files.readString(log(setting, node)).contains("will retry after"));
+      // Not in step with kubectl's five seconds.
+      TimeUnit.MILLISECONDS.sleep(1500 + round * 700L);
+      allow(plane, budget, 1);
+      freed = Instant.now();
+      end(process, node, who);
     }
-    check(process, node, who);
     Instant evicted =
         evictions(plane, who, begun, node).stream()
             .filter(e -> e.code() == 201)
@@ -227,47 +210,15 @@ final class Draining implements Area {
     return setting.directory().resolve(node + ".log");
   }
 
-  private static void check(Process process, String node, String who) throws IOException {
+  private static void end(Process process, String node, String who)
+      throws IOException, InterruptedException {
+    if (!process.waitFor(LIMIT.toNanos(), TimeUnit.NANOSECONDS)) {
+      process.destroyForcibly();
+      throw new IOException("still draining " + node + ": " + who);
+    }
     if (process.exitValue() != 0) {
       throw new IOException(
           "drain of %s by %s ended with %d, see its log".formatted(node, who, process.exitValue()));
-    }
-  }
-
-  /** Plays the kubelet: each pod, beside the others, is gone one second after it began to end. */
-  static void endPods(ControlPlane plane, String node, Map<String, Long> since) throws IOException {
-    var due = new ArrayList<String>();
-    String path = "/api/v1/namespaces/" + node + "/pods";
-    long now = System.nanoTime();
-    for (JsonNode pod : plane.get(path + "?resourceVersion=0").path("items")) {
-      String name = pod.at("/metadata/name").asText();
-      if (pod.path("metadata").has("deletionTimestamp")) {
-        long first = since.computeIfAbsent(name, _ -> now);
-        // The mark keeps a pod from being ended twice while the API server's cache shows it.
-        if (first != Long.MAX_VALUE && now - first >= STOPS_AFTER.toNanos()) {
-          since.put(name, Long.MAX_VALUE);
-          due.add(path + "/" + name + "?gracePeriodSeconds=0");
-        }
-      }
-    }
-    try (var threads = Executors.newVirtualThreadPerTaskExecutor()) {
-      var deletions = new ArrayList<Future<String>>();
-      for (String pod : due) {
-        deletions.add(
-            threads.submit(
-                () -> {
-                  plane.delete(pod);
-                  return pod;
-                }));
-      }
-      for (Future<String> deletion : deletions) {
-        deletion.get();
-      }
-    } catch (ExecutionException e) {
-      throw new IOException("cannot end the pods of " + node, e);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new InterruptedIOException("ending the pods of " + node);
     }
   }
 

@@ -7,7 +7,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -29,7 +28,6 @@ final class GoingAway implements Area {
   private static final int ROUNDS = 3;
   private static final Duration IDLE = Duration.ofMinutes(2);
   private static final Duration LIMIT = Duration.ofMinutes(2);
-  private static final Duration LOOK = Duration.ofMillis(20);
   private static final Duration POLL = Duration.ofSeconds(5);
   private static final String IN_CLUSTER = "/run/secrets/kubernetes.io/serviceaccount";
   private static final String PEER = Peers.TERMINATION_HANDLER;
@@ -147,9 +145,14 @@ final class GoingAway implements Area {
         }
         // Not in step with anybody's polling.
         TimeUnit.MILLISECONDS.sleep(700L * round);
-        Instant visible = Instant.now();
-        imds.spotNotice("terminate", visible.plusSeconds(120));
-        double gone = awaitGone(plane, node, visible);
+        Instant visible;
+        double gone;
+        try (var pods = new EndingPods(plane, node, PODS)) {
+          visible = Instant.now();
+          imds.spotNotice("terminate", visible.plusSeconds(120));
+          pods.awaitGone(LIMIT);
+          gone = Duration.between(visible, Instant.now()).toNanos() / 1e6;
+        }
         List<AuditEntry> requests =
             plane.audit(who).stream().filter(e -> !e.received().isBefore(visible)).toList();
         Optional<AuditEntry> cordon =
@@ -168,20 +171,6 @@ final class GoingAway implements Area {
         process.waitFor(10, TimeUnit.SECONDS);
       }
     }
-  }
-
-  private static double awaitGone(ControlPlane plane, String node, Instant visible)
-      throws IOException, InterruptedException {
-    var since = new HashMap<String, Long>();
-    String pods = "/api/v1/namespaces/" + node + "/pods?resourceVersion=0";
-    while (!plane.get(pods).path("items").isEmpty()) {
-      if (Duration.between(visible, Instant.now()).compareTo(LIMIT) > 0) {
-        throw new IOException("pods are left on " + node);
-      }
-      Draining.endPods(plane, node, since);
-      TimeUnit.NANOSECONDS.sleep(LOOK.toNanos());
-    }
-    return Duration.between(visible, Instant.now()).toNanos() / 1e6;
   }
 
   private static ProcessBuilder agent(

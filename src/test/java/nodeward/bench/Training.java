@@ -48,12 +48,12 @@ public final class Training {
 
   /** What people and units call, before the daemon itself. */
   private static List<String> commands(String kubeconfig) {
-    String drain = "drain --dry-run=client --ignore-daemonsets --kubeconfig %s %s";
+    String node = "--kubeconfig %s %s".formatted(kubeconfig, SimulatedNode.NAME);
+    String drain = "drain --dry-run=client --ignore-daemonsets " + node;
+    // No pod has this label: the Node is marked, and unmarked again.
+    String mark = "drain --pod-selector none=here %1$s , uncordon %1$s".formatted(node);
     String status = "status --node-name " + SimulatedNode.NAME;
-    return List.of(
-        "rehearse version , %s , %s ,"
-            .formatted(status, drain.formatted(kubeconfig, SimulatedNode.NAME))
-            .split(" "));
+    return List.of("rehearse version , %s , %s , %s ,".formatted(status, drain, mark).split(" "));
   }
 
   private static void live(BenchNode world) throws IOException, InterruptedException {

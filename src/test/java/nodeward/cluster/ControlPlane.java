@@ -217,6 +217,27 @@ public final class ControlPlane implements AutoCloseable {
             "application/merge-patch+json"));
   }
 
+  /**
+   * The lines of a watch, as administrator, until the stream is closed; reading it waits for more.
+   */
+  public Stream<String> watch(String path) throws IOException {
+    HttpRequest request =
+        HttpRequest.newBuilder(server().resolve(path))
+            .header("User-Agent", "test-control-plane")
+            .build();
+    try {
+      HttpResponse<Stream<String>> response =
+          http.send(request, HttpResponse.BodyHandlers.ofLines());
+      if (response.statusCode() != 200) {
+        throw new IOException("watch of " + path + ": " + response.statusCode());
+      }
+      return response.body();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IOException("interrupted in the watch of " + path, e);
+    }
+  }
+
   public void delete(String path) throws IOException {
     send("DELETE", path, HttpRequest.BodyPublishers.noBody(), "application/json");
   }
