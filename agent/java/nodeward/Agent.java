@@ -307,8 +307,7 @@ public final class Agent implements StatusSource, AutoCloseable {
   /** Returns when every part serves; otherwise none of them runs any more. */
   public void start() throws IOException {
     lifecycle.start(parts);
-    systemd.status(standing());
-    systemd.ready();
+    systemd.ready(standing());
     log.info(
         "agent: ready version={} node={} pid={}",
         version,
@@ -375,8 +374,7 @@ public final class Agent implements StatusSource, AutoCloseable {
   }
 
   private void beat() {
-    systemd.alive();
-    systemd.status(standing());
+    systemd.alive(standing());
   }
 
   private String standing() {

@@ -49,9 +49,9 @@ public final class SdNotify {
     return watchdog;
   }
 
-  /** The agent serves. */
-  public void ready() {
-    send("READY=1");
+  /** The agent serves; a line for {@code systemctl status}. */
+  public void ready(String line) {
+    send("READY=1\n" + status(line));
   }
 
   /** The agent is about to end. */
@@ -59,14 +59,13 @@ public final class SdNotify {
     send("STOPPING=1");
   }
 
-  /** Keeps systemd's watchdog from biting. */
-  public void alive() {
-    send("WATCHDOG=1");
+  /** Keeps systemd's watchdog from biting, with a line for {@code systemctl status}. */
+  public void alive(String line) {
+    send("WATCHDOG=1\n" + status(line));
   }
 
-  /** One line for {@code systemctl status}. */
-  public void status(String line) {
-    send("STATUS=" + line.replace('\n', ' '));
+  private static String status(String line) {
+    return "STATUS=" + line.replace('\n', ' ');
   }
 
   private void send(String message) {

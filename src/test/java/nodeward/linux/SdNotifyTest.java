@@ -36,14 +36,12 @@ class SdNotifyTest {
     try (var systemd = new NotifySocket(name)) {
       SdNotify notify = SdNotify.from(Map.of("NOTIFY_SOCKET", name), OWN);
 
-      notify.ready();
-      notify.status("gate closed\nmissing kube-proxy");
-      notify.alive();
+      notify.ready("gate closed\nmissing kube-proxy");
+      notify.alive("all is well");
       notify.stopping();
 
-      assertThat(systemd.heard()).isEqualTo("READY=1");
-      assertThat(systemd.heard()).isEqualTo("STATUS=gate closed missing kube-proxy");
-      assertThat(systemd.heard()).isEqualTo("WATCHDOG=1");
+      assertThat(systemd.heard()).isEqualTo("READY=1\nSTATUS=gate closed missing kube-proxy");
+      assertThat(systemd.heard()).isEqualTo("WATCHDOG=1\nSTATUS=all is well");
       assertThat(systemd.heard()).isEqualTo("STOPPING=1");
     }
   }
@@ -52,7 +50,7 @@ class SdNotifyTest {
   void withoutSystemdNothingHappens() {
     SdNotify notify = SdNotify.from(Map.of(), OWN);
 
-    notify.ready();
+    notify.ready("all is well");
 
     assertThat(notify.watchdog()).isEmpty();
   }
@@ -62,7 +60,7 @@ class SdNotifyTest {
     SdNotify notify =
         SdNotify.from(Map.of("NOTIFY_SOCKET", directory.resolve("gone").toString()), OWN);
 
-    notify.ready();
+    notify.ready("all is well");
   }
 
   @ParameterizedTest
