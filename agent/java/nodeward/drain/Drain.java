@@ -42,7 +42,7 @@ import nodeward.node.Pods;
  */
 public final class Drain {
   /** Evictions in flight at a time. */
-  static final int AT_ONCE = 16;
+  static final int AT_ONCE = 32;
 
   /** Pods that one controller may put on the node during the drain before it is given up. */
   static final int LATE_COMERS = 10;
