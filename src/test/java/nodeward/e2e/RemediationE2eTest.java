@@ -354,6 +354,11 @@ final class RemediationE2eTest {
   void aDrainedNodeThatStaysBrokenIsReplacedByItsGroup() throws Exception {
     beginWithoutSystemd("drain: true, replace: true");
     awaitHealthy();
+    assertThat(scene.agent.run("doctor").out())
+        .contains(
+            "ok      patch leases.coordination.k8s.io nodeward/nodeward-repair",
+            "ok      autoscaling:SetInstanceHealth");
+    assertThat(scene.autoScaling.health(FakeImds.INSTANCE_ID)).isEqualTo("HEALTHY");
 
     signal("STOP", CONTAINERD);
 
