@@ -269,7 +269,7 @@ final class RemediationE2eTest {
       ProcessHandle before = machine.mainProcess(DOCKER);
 
       awaitCondition("True", "RuntimeSlow");
-      awaitProbes("docker", 10);
+      awaitProbes("docker", 5);
 
       assertThat(reason()).isEqualTo("RuntimeSlow");
       assertThat(scene.agent.part("remediation").path("docker").asText())
