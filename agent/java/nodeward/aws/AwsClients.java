@@ -93,6 +93,15 @@ public final class AwsClients implements AutoCloseable {
     return autoScaling.get();
   }
 
+  /** Whom AWS takes the node for, an ARN; asking for that needs no right. Blocks. */
+  public String identity() throws IOException {
+    try {
+      return String.valueOf(sts().getCallerIdentity().arn());
+    } catch (SdkException e) {
+      throw failed("sts: GetCallerIdentity", e);
+    }
+  }
+
   /** How far AWS's clock was ahead of the node's at the last answer. */
   Optional<Duration> clockSkew() {
     return clock.skew();

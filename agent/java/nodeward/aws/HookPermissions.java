@@ -78,13 +78,17 @@ public final class HookPermissions implements Permissions {
       checks.add(new Check(action, Verdict.GRANTED, ""));
       return Optional.of(got);
     } catch (IOException e) {
-      String why = String.valueOf(e.getMessage());
-      boolean denied = why.contains("AccessDenied") || why.contains("UnauthorizedOperation");
-      checks.add(
-          denied
-              ? new Check(action, Verdict.MISSING, "allow it in the policy of the node's role")
-              : new Check(action, Verdict.UNKNOWN, why));
+      checks.add(failed(action, e));
       return Optional.empty();
     }
+  }
+
+  /** What the failure of an action tells of the right to it. */
+  static Check failed(String action, IOException e) {
+    String why = String.valueOf(e.getMessage());
+    boolean denied = why.contains("AccessDenied") || why.contains("UnauthorizedOperation");
+    return denied
+        ? new Check(action, Verdict.MISSING, "allow it in the policy of the node's role")
+        : new Check(action, Verdict.UNKNOWN, why);
   }
 }

@@ -15,6 +15,7 @@ import java.util.stream.Collectors;
 import nodeward.aws.AwsClients;
 import nodeward.aws.HookPermissions;
 import nodeward.aws.Imds;
+import nodeward.aws.ReplacementPermissions;
 import nodeward.component.Finding;
 import nodeward.component.Finding.Level;
 import nodeward.component.Time;
@@ -94,12 +95,17 @@ final class DoctorCommand implements Callable<Integer> {
       if (metadata.level() == Level.OK) {
         findings.addAll(new MetadataHops(config.aws().metadataEndpoint()).findings());
       }
-      for (Permissions each :
-          List.of(
-              KubePermissions.of(kube, config),
+      findings.addAll(rights(KubePermissions.of(kube, config)));
+      findings.addAll(
+          rights(
               new HookPermissions(
-                  aws, imds, config.termination().autoScaling(), HookPermissions.Extent.ALL))) {
-        findings.addAll(rights(each));
+                  aws, imds, config.termination().autoScaling(), HookPermissions.Extent.ALL)));
+      Config.Remediation remediation = config.runtime().remediation();
+      if (config.runtime().enabled() && remediation.acts() && remediation.replace()) {
+        findings.addAll(rights(new ReplacementPermissions(aws, imds)));
+      }
+      if (config.metadata().enabled()) {
+        findings.add(identity(aws));
       }
       findings.add(
           Finding.note("on the API server the agent is: " + kube.status().get("credentials"), ""));
@@ -115,6 +121,15 @@ final class DoctorCommand implements Callable<Integer> {
             .findings());
     findings.addAll(new HealthChecks(config).findings());
     return findings;
+  }
+
+  /** Which roles it may assume for pods only an attempt for a pod's role would tell. */
+  private static Finding identity(AwsClients aws) {
+    try {
+      return Finding.note("on AWS the agent is: " + aws.identity(), "");
+    } catch (IOException e) {
+      return Finding.unknown("on AWS the agent is: " + e.getMessage(), "let the node reach STS");
+    }
   }
 
   /** Whether it runs, and what it says of the guards that only it can see. */

@@ -339,6 +339,11 @@ public record Config(
         throw new IllegalArgumentException("minHealthyShare must be from 0 to 1");
       }
     }
+
+    /** Whether it does what it tells of. */
+    public boolean acts() {
+      return enabled && !dryRun;
+    }
   }
 
   public record Conditions(Duration heartbeat) {

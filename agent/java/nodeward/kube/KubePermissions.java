@@ -13,8 +13,16 @@ import nodeward.termination.Permissions;
 public final class KubePermissions implements Permissions {
   private static final String PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
-  /** What a termination asks for; {@code subresource} is empty for most. */
-  private record Right(String verb, String group, String resource, String subresource) {
+  /**
+   * What the agent asks for; {@code subresource} is empty for most, so is {@code name}, which is
+   * one in the agent's own namespace.
+   */
+  private record Right(
+      String verb, String group, String resource, String subresource, String name) {
+    Right(String verb, String group, String resource, String subresource) {
+      this(verb, group, resource, subresource, "");
+    }
+
     boolean endsPods() {
       return subresource.equals("eviction") || (resource.equals("pods") && verb.equals("delete"));
     }
@@ -22,7 +30,13 @@ public final class KubePermissions implements Permissions {
     @Override
     public String toString() {
       String sub = subresource.isEmpty() ? "" : "/" + subresource;
-      return "%s %s%s%s".formatted(verb, resource, sub, group.isEmpty() ? "" : "." + group);
+      return "%s %s%s%s%s"
+          .formatted(
+              verb,
+              resource,
+              sub,
+              group.isEmpty() ? "" : "." + group,
+              name.isEmpty() ? "" : " " + KubeClosedNodes.NAMESPACE + "/" + name);
     }
   }
 
@@ -66,6 +80,12 @@ public final class KubePermissions implements Permissions {
       rights.add(new Right("create", "authentication.k8s.io", "tokenreviews", ""));
     }
     rights.add(new Right("watch", "policy", "poddisruptionbudgets", ""));
+    if (config.runtime().enabled() && config.runtime().remediation().acts()) {
+      rights.add(new Right("list", "", "nodes", ""));
+      for (String verb : List.of("get", "patch")) {
+        rights.add(new Right(verb, "coordination.k8s.io", "leases", "", KubeRepairTurn.LEASE));
+      }
+    }
     return new KubePermissions(kube, List.copyOf(rights));
   }
 
@@ -90,6 +110,9 @@ public final class KubePermissions implements Permissions {
         .put("group", right.group)
         .put("resource", right.resource)
         .put("subresource", right.subresource);
+    if (!right.name.isEmpty()) {
+      attributes.put("namespace", KubeClosedNodes.NAMESPACE).put("name", right.name);
+    }
     try {
       String operation = "review access to " + right;
       Answer answer =
@@ -104,8 +127,7 @@ public final class KubePermissions implements Permissions {
           : new Check(
               right.toString(),
               Verdict.MISSING,
-              "grant \"%s\" to the agent in its ClusterRole, see daemonset/rights/rbac.yaml"
-                  .formatted(right));
+              "grant \"%s\" to the agent, see daemonset/rights/rbac.yaml".formatted(right));
     } catch (IOException e) {
       return new Check(right.toString(), Verdict.UNKNOWN, String.valueOf(e.getMessage()));
     }

@@ -50,9 +50,11 @@ final class FlowReader extends FlowView {
     protocol = 0;
     status = 0;
     tcpState = 0;
-    for (int at = from; at < end; at = NetlinkMessages.aligned(at + length(bytes, at))) {
-      int length = checkedLength(bytes, at, end);
-      switch (type(bytes, at)) {
+    int length;
+    for (int at = from; at < end; at = NetlinkMessages.aligned(at + length)) {
+      int header = checkedHeader(bytes, at, end);
+      length = length(header);
+      switch (type(header)) {
         case ORIGINAL -> tuple(bytes, at + HEADER, at + length, ORIGINAL);
         case REPLY -> tuple(bytes, at + HEADER, at + length, REPLY);
         case STATUS -> status = length == HEADER + 4 ? number(bytes, at + HEADER) : 0;
@@ -63,9 +65,11 @@ final class FlowReader extends FlowView {
   }
 
   private void tuple(ByteBuffer bytes, int from, int end, int direction) throws IOException {
-    for (int at = from; at < end; at = NetlinkMessages.aligned(at + length(bytes, at))) {
-      int length = checkedLength(bytes, at, end);
-      switch (type(bytes, at)) {
+    int length;
+    for (int at = from; at < end; at = NetlinkMessages.aligned(at + length)) {
+      int header = checkedHeader(bytes, at, end);
+      length = length(header);
+      switch (type(header)) {
         case ADDRESSES -> addresses(bytes, at + HEADER, at + length, direction);
         case PROTOCOL -> {
           if (direction == ORIGINAL) {
@@ -78,9 +82,11 @@ final class FlowReader extends FlowView {
   }
 
   private void addresses(ByteBuffer bytes, int from, int end, int direction) throws IOException {
-    for (int at = from; at < end; at = NetlinkMessages.aligned(at + length(bytes, at))) {
-      int length = checkedLength(bytes, at, end);
-      int type = type(bytes, at);
+    int length;
+    for (int at = from; at < end; at = NetlinkMessages.aligned(at + length)) {
+      int header = checkedHeader(bytes, at, end);
+      length = length(header);
+      int type = type(header);
       long high = 0;
       long low = 0;
       if (length == HEADER + 4 && (type == SOURCE_4 || type == DESTINATION_4)) {
@@ -108,9 +114,11 @@ final class FlowReader extends FlowView {
   }
 
   private void protocol(ByteBuffer bytes, int from, int end) throws IOException {
-    for (int at = from; at < end; at = NetlinkMessages.aligned(at + length(bytes, at))) {
-      int length = checkedLength(bytes, at, end);
-      int type = type(bytes, at);
+    int length;
+    for (int at = from; at < end; at = NetlinkMessages.aligned(at + length)) {
+      int header = checkedHeader(bytes, at, end);
+      length = length(header);
+      int type = type(header);
       if (type == NUMBER && length == HEADER + 1) {
         protocol = Byte.toUnsignedInt(bytes.get(at + HEADER));
       } else if (type == DESTINATION_PORT && length == HEADER + 2) {
@@ -121,42 +129,49 @@ final class FlowReader extends FlowView {
   }
 
   private void protocolInfo(ByteBuffer bytes, int from, int end) throws IOException {
-    for (int at = from; at < end; at = NetlinkMessages.aligned(at + length(bytes, at))) {
-      int length = checkedLength(bytes, at, end);
-      if (type(bytes, at) == TCP) {
+    int length;
+    for (int at = from; at < end; at = NetlinkMessages.aligned(at + length)) {
+      int header = checkedHeader(bytes, at, end);
+      length = length(header);
+      if (type(header) == TCP) {
         tcp(bytes, at + HEADER, at + length);
       }
     }
   }
 
   private void tcp(ByteBuffer bytes, int from, int end) throws IOException {
-    for (int at = from; at < end; at = NetlinkMessages.aligned(at + length(bytes, at))) {
-      int length = checkedLength(bytes, at, end);
-      if (type(bytes, at) == TCP_STATE && length == HEADER + 1) {
+    int length;
+    for (int at = from; at < end; at = NetlinkMessages.aligned(at + length)) {
+      int header = checkedHeader(bytes, at, end);
+      length = length(header);
+      if (type(header) == TCP_STATE && length == HEADER + 1) {
         tcpState = bytes.get(at + HEADER);
       }
     }
   }
 
-  private static int length(ByteBuffer bytes, int at) {
-    return Short.toUnsignedInt(bytes.getShort(at));
-  }
-
-  private static int type(ByteBuffer bytes, int at) {
-    return bytes.getShort(at + 2) & TYPE;
-  }
-
-  /** A length that fits, so that every loop above moves on and ends. */
-  private static int checkedLength(ByteBuffer bytes, int at, int end) throws IOException {
+  /**
+   * Length and type of an attribute; the length fits, so that every loop above moves on and ends.
+   */
+  private static int checkedHeader(ByteBuffer bytes, int at, int end) throws IOException {
     int left = end - at;
     if (left < HEADER) {
       throw NetlinkMessages.broken("an attribute header of %d bytes".formatted(left));
     }
-    int length = length(bytes, at);
+    int header = bytes.getInt(at);
+    int length = length(header);
     if (length < HEADER || length > left) {
       throw NetlinkMessages.broken("an attribute of %d bytes with %d left".formatted(length, left));
     }
-    return length;
+    return header;
+  }
+
+  private static int length(int header) {
+    return SWAPPED ? header & 0xffff : header >>> 16;
+  }
+
+  private static int type(int header) {
+    return (SWAPPED ? header >>> 16 : header) & TYPE;
   }
 
   private static int number(ByteBuffer bytes, int at) {

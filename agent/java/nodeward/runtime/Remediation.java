@@ -35,7 +35,9 @@ import org.slf4j.LoggerFactory;
  */
 public final class Remediation implements Component {
   private static final Logger log = LoggerFactory.getLogger(Remediation.class);
+  // Between looks at a trouble whose time is not known; as long as a dump has to be written.
   private static final Duration INTERVAL = Duration.ofSeconds(5);
+  private static final Duration REST = Duration.ofMinutes(1);
   private static final Duration UNIT_LIMIT = Duration.ofSeconds(10);
   // Before another node takes it, while this one waits for its drain.
   private static final Duration KEEP_TURN = Duration.ofMinutes(5);
@@ -59,6 +61,7 @@ public final class Remediation implements Component {
   private boolean read;
   private boolean ownTurn;
   private long turnTaken;
+  private Instant due = Instant.MAX;
   // Written by the loop's thread, read by status().
   private volatile Map<String, String> shown = Map.of();
 
@@ -102,6 +105,7 @@ public final class Remediation implements Component {
 
   @Override
   public void start() {
+    watch.onChange(loop::wake);
     loop.start();
   }
 
@@ -133,6 +137,7 @@ public final class Remediation implements Component {
       ownTurn = isTrouble();
       read = true;
     }
+    due = now.plus(REST);
     var status = new TreeMap<String, String>();
     for (var held : watch.held().entrySet()) {
       String runtime = held.getKey();
@@ -148,7 +153,13 @@ public final class Remediation implements Component {
       ports.turn.release();
       ownTurn = false;
     }
-    return INTERVAL;
+    Duration left = Duration.between(time.now(), due);
+    return left.isNegative() ? Duration.ZERO : left;
+  }
+
+  /** The next pass is then, or earlier. */
+  private void lookAgain(Instant at) {
+    due = at.isBefore(due) ? at : due;
   }
 
   private boolean isTrouble() {
@@ -171,9 +182,21 @@ public final class Remediation implements Component {
         tellOutcome(runtime, before, decision.next());
       }
     }
-    return switch (decision.verdict()) {
+    String what = carryOut(decision.verdict(), runtime, unit, now);
+    if (!(decision.verdict() instanceof Verdict.Rest)) {
+      lookAgain(time.now().plus(INTERVAL));
+    }
+    return what;
+  }
+
+  private String carryOut(Verdict verdict, String runtime, Optional<Units.Unit> unit, Instant now)
+      throws IOException {
+    return switch (verdict) {
       case Verdict.Rest() -> NOTHING;
-      case Verdict.Wait(String why) -> why;
+      case Verdict.Wait(String why, Optional<Instant> until) -> {
+        until.ifPresent(this::lookAgain);
+        yield why;
+      }
       case Verdict.GiveUp(String why) -> giveUp(runtime, why);
       case Verdict.Act(Step step) -> act(runtime, step, unit, now);
     };
@@ -288,6 +311,10 @@ public final class Remediation implements Component {
     file.write(all);
     remedies.putAll(all);
     count(runtime, step, outcome);
+    // How long to wait now is decided at once; but a dump takes a while to be written.
+    if (step != Step.DUMP) {
+      lookAgain(time.now());
+    }
   }
 
   private void count(String runtime, Step step, String outcome) {

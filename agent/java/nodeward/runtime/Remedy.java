@@ -110,7 +110,17 @@ record Remedy(Trouble trouble, List<Deed> deeds) {
     /** Nothing is wrong that could be mended. */
     record Rest() implements Verdict {}
 
-    record Wait(String why) implements Verdict {}
+    /** Until then at the latest; without a time until something else is seen. */
+    record Wait(String why, Optional<Instant> until) implements Verdict {
+      Wait(String why) {
+        this(why, Optional.empty());
+      }
+
+      /** Says the time too. */
+      static Wait until(String why, Instant until) {
+        return new Wait(why + " until " + until, Optional.of(until));
+      }
+    }
 
     record Act(Step step) implements Verdict {}
 
@@ -176,7 +186,7 @@ record Remedy(Trouble trouble, List<Deed> deeds) {
     return now.isBefore(proven)
         ? new Decision(
             new Remedy(new Trouble.Proving(began, since), deeds),
-            new Verdict.Wait("it works again, looked at until " + proven))
+            Verdict.Wait.until("it works again, looked at", proven))
         : rest();
   }
 
@@ -195,7 +205,7 @@ record Remedy(Trouble trouble, List<Deed> deeds) {
   private Verdict verdict(Instant since, Seen seen, Rules rules, Instant now) {
     Instant mending = since.plus(rules.after());
     if (now.isBefore(mending)) {
-      return new Verdict.Wait("it may mend itself until " + mending);
+      return Verdict.Wait.until("it may mend itself", mending);
     }
     // What a dump shows is old soon: the restart follows it at once.
     Instant rested =
@@ -207,7 +217,7 @@ record Remedy(Trouble trouble, List<Deed> deeds) {
             .max(Instant::compareTo)
             .orElseThrow();
     if (now.isBefore(rested)) {
-      return new Verdict.Wait("cool-down until " + rested);
+      return Verdict.Wait.until("cool-down", rested);
     }
     // Whoever starts it over and over must not put off the next step for ever.
     Optional<Instant> up =
@@ -215,7 +225,7 @@ record Remedy(Trouble trouble, List<Deed> deeds) {
             .map(at -> at.plus(rules.coolDown()))
             .filter(at -> now.isBefore(at) && now.isBefore(rested.plus(rules.coolDown())));
     if (up.isPresent()) {
-      return new Verdict.Wait("it was started just now, cool-down until " + up.get());
+      return Verdict.Wait.until("it was started just now, cool-down", up.get());
     }
     return step(seen.drained(), rules, now);
   }

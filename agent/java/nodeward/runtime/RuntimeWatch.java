@@ -57,6 +57,8 @@ public final class RuntimeWatch implements Component {
   private final Histogram seconds;
   private final List<Watched> runtimes = new ArrayList<>();
   private final Loop loop;
+  // Set by who mends, before or while the loop's thread runs.
+  private volatile Runnable changed = () -> {};
 
   /** The daemons of the node, and what explains them. */
   public record Ports(
@@ -150,6 +152,11 @@ public final class RuntimeWatch implements Component {
     runtimes.forEach(Watched::abandon);
   }
 
+  /** Is run after each pass that found something new; must not block. */
+  void onChange(Runnable told) {
+    changed = told;
+  }
+
   /** What is held of each runtime, by its name. */
   Map<String, RuntimeRecord> held() {
     var held = new LinkedHashMap<String, RuntimeRecord>();
@@ -180,10 +187,14 @@ public final class RuntimeWatch implements Component {
         System.nanoTime()
             + config.timeout().multipliedBy(RuntimeProbe.ROUNDS).plus(GRACE).toNanos();
     runtimes.forEach(Watched::begin);
+    Map<String, RuntimeRecord> before = held();
     for (Watched runtime : runtimes) {
       runtime.take(runtime.await(deadline));
     }
     state();
+    if (!held().equals(before)) {
+      changed.run();
+    }
     return config.interval();
   }
 

@@ -15,6 +15,7 @@ import java.util.Locale;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import net.jqwik.api.Property;
 import nodeward.config.ConfigReader;
 import org.junit.jupiter.api.Disabled;
 import org.junit.jupiter.api.Test;
@@ -156,6 +157,7 @@ class DocsTest {
                   method ->
                       !AnnotationSupport.isAnnotated(method, Disabled.class)
                           && (AnnotationSupport.isAnnotated(method, Test.class)
+                              || AnnotationSupport.isAnnotated(method, Property.class)
                               || AnnotationSupport.isAnnotated(method, ParameterizedTest.class)));
     } catch (ClassNotFoundException e) {
       return false;

@@ -25,6 +25,8 @@ class IamPoliciesTest {
       Path.of(System.getProperty("nodeward.basedir"), "docs", "iam");
   private static final Map<String, String> SERVICES =
       Map.of(StsClient.class.getName(), "sts", AutoScalingClient.class.getName(), "autoscaling");
+  // Anybody may call it.
+  private static final String IDENTITY = "sts:GetCallerIdentity";
   // Not a call: AssumeRole asks for it when the session has tags.
   private static final String TAGS = "sts:TagSession";
 
@@ -39,6 +41,7 @@ class IamPoliciesTest {
     }
 
     Set<String> called = called();
+    assertThat(called.remove(IDENTITY)).isTrue();
     called.add(TAGS);
 
     assertThat(called).hasSize(7);

@@ -111,8 +111,13 @@ def standing():
 
 
 tell(
+    kept=code(client.set_instance_health, InstanceId=INSTANCE, HealthStatus="Healthy", ShouldRespectGracePeriod=False),
+    healthy=standing(),
     marked=code(client.set_instance_health, **health),
     graced=standing(),
     insisted=code(client.set_instance_health, ShouldRespectGracePeriod=False, **health),
     unhealthy=standing(),
 )
+
+sys.stdin.readline()  # No policy allows it.
+tell(denied=code(client.set_instance_health, **health))

@@ -13,7 +13,9 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.UUID;
 import nodeward.aws.QueryServer.Call;
 import nodeward.aws.QueryServer.Refused;
@@ -95,6 +97,7 @@ public final class FakeAutoScaling implements AutoCloseable {
   private final List<Action> heartbeats = new ArrayList<>();
   private final List<Action> completions = new ArrayList<>();
   private final Map<String, Integer> calls = new TreeMap<>();
+  private final Set<String> denied = new TreeSet<>();
   private Optional<Refused> fault = Optional.empty();
   private int faulty;
 
@@ -228,6 +231,12 @@ public final class FakeAutoScaling implements AutoCloseable {
     return this;
   }
 
+  /** Somebody else finds it unhealthy. */
+  public synchronized FakeAutoScaling unhealthy(String id) {
+    known(id).health = "UNHEALTHY";
+    return this;
+  }
+
   /** Sets any state, also one that nobody knows yet. */
   public synchronized FakeAutoScaling state(String id, String state) {
     known(id).state = state;
@@ -270,6 +279,12 @@ public final class FakeAutoScaling implements AutoCloseable {
     return fault(new Refused(status, code, message), times);
   }
 
+  /** From now on no policy allows this action. */
+  public synchronized FakeAutoScaling deny(String action) {
+    denied.add(action);
+    return this;
+  }
+
   /** The heartbeats so far, those without an active action included. */
   public synchronized List<Action> heartbeats() {
     return List.copyOf(heartbeats);
@@ -303,6 +318,13 @@ public final class FakeAutoScaling implements AutoCloseable {
     if (faulty > 0 && fault.isPresent()) {
       faulty--;
       throw fault.get();
+    }
+    if (denied.contains(call.action())) {
+      throw new Refused(
+          403,
+          "AccessDenied",
+          "User: %s is not authorized to perform: autoscaling:%s because no identity-based policy allows the autoscaling:%s action"
+              .formatted(FakeSts.NODE, call.action(), call.action()));
     }
     instances.values().forEach(this::settle);
     return switch (call.action()) {

@@ -35,7 +35,7 @@ public final class FakeSts implements AutoCloseable {
       boolean sessionToken,
       Map<String, String> tags) {}
 
-  private static final String NODE =
+  static final String NODE =
       "arn:aws:sts::%s:assumed-role/%s/%s"
           .formatted(FakeImds.ACCOUNT, FakeImds.NODE_ROLE, FakeImds.INSTANCE_ID);
 

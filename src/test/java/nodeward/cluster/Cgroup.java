@@ -71,8 +71,12 @@ record Cgroup(long initPid) {
       }
       for (Path directory : ours) {
         long pid = Long.parseLong(directory.getFileName().toString().substring(PREFIX.length()));
-        if (ProcessHandle.of(pid).isEmpty() && isEmpty(directory)) {
-          Poll.until(directory + " is gone", END_LIMIT, () -> delete(directory));
+        if (ProcessHandle.of(pid).isEmpty()) {
+          // Another run may delete it at the same time, under the reader.
+          Poll.until(
+              directory + " is gone or in use",
+              END_LIMIT,
+              () -> !Files.exists(directory) || !isEmpty(directory) || delete(directory));
         }
       }
     }

@@ -52,10 +52,19 @@ final class FakesE2eTest {
         in.write("\n");
         in.flush();
         JsonNode health = JSON.readTree(out.readLine());
+        assertThat(health.path("kept").asInt()).isEqualTo(200);
+        assertThat(health.path("healthy").asText()).isEqualTo("HEALTHY InService");
         assertThat(health.path("marked").asInt()).isEqualTo(200);
         assertThat(health.path("graced").asText()).isEqualTo("HEALTHY InService");
         assertThat(health.path("insisted").asInt()).isEqualTo(200);
         assertThat(health.path("unhealthy").asText()).isEqualTo("UNHEALTHY Terminating:Wait");
+
+        autoScaling.deny("SetInstanceHealth");
+        in.write("\n");
+        in.flush();
+        assertThat(JSON.readTree(out.readLine()).path("denied").asText())
+            .startsWith("AccessDenied: User: arn:aws:sts::")
+            .contains(" is not authorized to perform: autoscaling:SetInstanceHealth ");
       } finally {
         boto.destroyForcibly();
       }

@@ -119,7 +119,7 @@ final class RemediationE2eTest {
 
   @Test
   void aFrozenDockerIsDumpedRestartedAndProvenAndThenLeftToCoolDown() throws Exception {
-    begin("remediation: {enabled: true, after: 2s, coolDown: 30s, minHealthyShare: 0}");
+    begin("remediation: {enabled: true, after: 2s, coolDown: 20s, minHealthyShare: 0}");
     awaitHealthy();
     ProcessHandle before = machine.mainProcess(DOCKER);
 
@@ -142,14 +142,14 @@ final class RemediationE2eTest {
     // Over a restart of the agent, and longer than this test may take.
     scene.agent.stop();
     Path config = scene.directory.resolve("config.yaml");
-    Files.writeString(config, Files.readString(config).replace("coolDown: 30s", "coolDown: 1h"));
+    Files.writeString(config, Files.readString(config).replace("coolDown: 20s", "coolDown: 1h"));
     scene.agent.start();
     awaitHealthy();
     ProcessHandle restarted = machine.mainProcess(DOCKER);
     signal("STOP", DOCKER);
     awaitCondition("True", "DockerHung");
     awaitRemediation("docker", "cool-down until ");
-    awaitProbes("containerd", 5);
+    awaitProbes("containerd", 3);
     assertThat(machine.mainProcess(DOCKER)).isEqualTo(restarted);
     assertThat(scene.agent.page("/metrics").body())
         .doesNotContain("remediation_steps_total{runtime=\"docker\"");
@@ -160,7 +160,7 @@ final class RemediationE2eTest {
 
   @Test
   void aFrozenContainerdIsRestartedAndItsContainersLive() throws Exception {
-    begin("remediation: {enabled: true, after: 2s, coolDown: 30s, minHealthyShare: 0}");
+    begin("remediation: {enabled: true, after: 2s, coolDown: 20s, minHealthyShare: 0}");
     awaitHealthy();
     ProcessHandle before = machine.mainProcess(CONTAINERD);
 
@@ -181,8 +181,9 @@ final class RemediationE2eTest {
     Path mute = directory.resolve("mute.sock");
     try (var silent = new SlowSocket(mute, inside("/run/docker.sock"), Duration.ofHours(1))) {
       begin(
-          "remediation: {enabled: true, after: 1s, coolDown: 30s, minHealthyShare: 0}",
-          "dockerSocket: " + mute + ", slowAfter: 3s");
+          "remediation: {enabled: true, after: 1s, coolDown: 20s, minHealthyShare: 0}",
+          mute,
+          "2s, slowAfter: 3s");
       ProcessHandle before = machine.mainProcess(DOCKER);
 
       scene.awaitEvent("RuntimeRemediation: dump docker.service, for docker does not work");
@@ -236,7 +237,7 @@ final class RemediationE2eTest {
 
   @Test
   void whileTheApiServerIsAwayNothingIsDone() throws Exception {
-    begin("remediation: {enabled: true, after: 1s, coolDown: 30s, minHealthyShare: 0}");
+    begin("remediation: {enabled: true, after: 1s, coolDown: 20s, minHealthyShare: 0}");
     awaitHealthy();
     ProcessHandle before = machine.mainProcess(DOCKER);
     plane.killApiServer();
@@ -247,7 +248,7 @@ final class RemediationE2eTest {
         "the turn is asked for in vain",
         SOON,
         () -> scene.agent.part("remediation").path("health").asText().contains("lease"));
-    awaitProbes("containerd", 5);
+    awaitProbes("containerd", 3);
     assertThat(machine.mainProcess(DOCKER)).isEqualTo(before);
     assertThat(scene.agent.page("/metrics").body())
         .doesNotContain("remediation_steps_total{runtime=\"docker\"");
@@ -263,11 +264,12 @@ final class RemediationE2eTest {
     try (var slow = new SlowSocket(late, inside("/run/docker.sock"), Duration.ofMillis(600))) {
       begin(
           "remediation: {enabled: true, after: 1s, coolDown: 1s, minHealthyShare: 0}",
-          "dockerSocket: " + late + ", slowAfter: 1s");
+          late,
+          "5s, slowAfter: 1s");
       ProcessHandle before = machine.mainProcess(DOCKER);
 
       awaitCondition("True", "RuntimeSlow");
-      awaitProbes("docker", 10);
+      awaitProbes("docker", 5);
 
       assertThat(reason()).isEqualTo("RuntimeSlow");
       assertThat(scene.agent.part("remediation").path("docker").asText())
@@ -352,6 +354,11 @@ final class RemediationE2eTest {
   void aDrainedNodeThatStaysBrokenIsReplacedByItsGroup() throws Exception {
     beginWithoutSystemd("drain: true, replace: true");
     awaitHealthy();
+    assertThat(scene.agent.run("doctor").out())
+        .contains(
+            "ok      patch leases.coordination.k8s.io nodeward/nodeward-repair",
+            "ok      autoscaling:SetInstanceHealth");
+    assertThat(scene.autoScaling.health(FakeImds.INSTANCE_ID)).isEqualTo("HEALTHY");
 
     signal("STOP", CONTAINERD);
 
@@ -376,16 +383,17 @@ final class RemediationE2eTest {
   // --- what a test does
 
   private void begin(String remediation) throws IOException {
-    begin(remediation, "dockerSocket: " + inside("/run/docker.sock") + ", slowAfter: 3s");
+    begin(remediation, inside("/run/docker.sock"), "2s, slowAfter: 3s");
   }
 
-  private void begin(String remediation, String docker) throws IOException {
+  private void begin(String remediation, Path docker, String timeout) throws IOException {
     String runtime =
         """
-        interval: 500ms, timeout: 3s, failures: 2, kubeletHealth: "", %s, dockerPidFile: %s,
+        interval: 500ms, timeout: %s, failures: 2, kubeletHealth: "", dockerSocket: %s, dockerPidFile: %s,
           containerdSocket: %s, systemBus: %s, %s\
         """
             .formatted(
+                timeout,
                 docker,
                 inside("/run/docker.pid"),
                 inside("/run/containerd/containerd.sock"),

@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import nodeward.cluster.Poll;
 import nodeward.component.FakeTime;
 import nodeward.config.Config;
 import nodeward.node.FakeConditions;
@@ -210,6 +211,43 @@ class RemediationTest {
     assertThat(replacements).hasSize(3);
     assertThat(metric("replace", "failed")).isEqualTo(3);
     assertThat(evacuation.deadline).isEmpty();
+  }
+
+  @Test
+  void itLooksAgainWhenATimeIsOverAndSeldomAtRest() throws Exception {
+    Remediation remediation = remediation();
+    watch.pass(time.now());
+    remediation.pass(time.now());
+    assertThat(remediation.pass(time.advance(AFTER.minusSeconds(90))))
+        .isEqualTo(Duration.ofSeconds(5));
+    assertThat(remediation.pass(time.advance(Duration.ofSeconds(88))))
+        .isEqualTo(Duration.ofSeconds(2));
+
+    docker = new Probed.Healthy("docker API 1.41");
+    watch.pass(time.now());
+    assertThat(remediation.pass(time.now())).isEqualTo(Duration.ofMinutes(1));
+  }
+
+  @Test
+  void aRuntimeThatBreaksIsLookedAtAtOnce() throws Exception {
+    docker = new Probed.Healthy("docker API 1.41");
+    watch.pass(time.now());
+    try (Remediation remediation = remediation()) {
+      remediation.start();
+      awaitStatus(remediation, "nothing to do");
+
+      docker = new Probed.Hung("frozen");
+      watch.pass(time.now());
+
+      awaitStatus(remediation, "it may mend itself until ");
+    }
+  }
+
+  private static void awaitStatus(Remediation remediation, String beginning) {
+    Poll.until(
+        beginning,
+        Duration.ofSeconds(30),
+        () -> String.valueOf(remediation.status().get("docker")).startsWith(beginning));
   }
 
   @Test
