@@ -40,7 +40,7 @@ final class BootE2eTest {
       node.machine.await("tried again", () -> node.restarts("nodeward.service") >= 6);
       assertThat(node.lines("nonsense")).isNotEmpty();
 
-      node.configure("");
+      node.configure(GuardedMachine.UNGATED);
       node.awaitActive("nodeward.service");
     }
   }

@@ -30,15 +30,24 @@ import nodeward.kube.FakeApiServer.Request;
  */
 final class GuardedMachine implements AutoCloseable {
   static final String NAME = "machine";
+
+  /** Configuration for tests that have no use for the gate. */
+  static final String UNGATED = "gate: {enabled: false}\n";
+
   static final Duration LIMIT = Duration.ofSeconds(60);
   private static final JsonMapper JSON = JsonMapper.builder().build();
+
+  /** How the agent comes to a machine that has not been booted yet. */
+  interface Delivery {
+    void to(Machine machine) throws IOException;
+  }
 
   /** A line of the journal. */
   record Line(Instant at, String unit, String text) {}
 
   final Machine machine;
   final FakeApiServer api;
-  private final FakeImds imds;
+  final FakeImds imds;
   private final ScheduledExecutorService clock =
       Executors.newSingleThreadScheduledExecutor(
           Thread.ofPlatform().daemon().name("pods-end").factory());
@@ -46,14 +55,19 @@ final class GuardedMachine implements AutoCloseable {
   // Written by the API server's thread, read by the test's.
   private volatile Instant lastPodGone = Instant.MIN;
 
+  /** The agent is there already and enabled. */
   GuardedMachine(Path directory) throws IOException {
+    this(directory, MachineAgent::install);
+  }
+
+  GuardedMachine(Path directory, Delivery delivery) throws IOException {
     api = FakeApiServer.startForOthers();
     imds = FakeImds.start(new InetSocketAddress("0.0.0.0", 0));
     api.onChange(this::endTerminating);
     registerNode();
     machine = Machine.create(directory, NAME);
-    MachineAgent.install(machine);
-    configure("");
+    delivery.to(machine);
+    configure(UNGATED);
     machine.write("/etc/nodeward/kubeconfig", api.kubeconfig(Machine.HOST_ADDRESS));
     stub("containerd", "");
     stub("kubelet", "After=containerd.service");
@@ -67,7 +81,6 @@ final class GuardedMachine implements AutoCloseable {
         node: {name: %s}
         kubernetes: {kubeconfig: /etc/nodeward/kubeconfig}
         aws: {metadataEndpoint: "http://%s:%d"}
-        gate: {enabled: false}
         metadata: {interceptInterfaces: [cni0]}
         %s
         """
@@ -184,12 +197,17 @@ final class GuardedMachine implements AutoCloseable {
 
   /** Boots, and returns when all is started and the agent is ready. */
   void boot() throws IOException {
+    bootUnguarded();
+    awaitActive("nodeward.service");
+  }
+
+  /** Boots, and returns when all is started that is there. */
+  void bootUnguarded() throws IOException {
     machine.boot();
     String state = machine.awaitBooted();
     if (!state.equals("running")) {
       throw new AssertionError(state + "\n" + machine.tail());
     }
-    awaitActive("nodeward.service");
   }
 
   void awaitActive(String unit) throws IOException {

@@ -1,5 +1,6 @@
 package nodeward.machine;
 
+import static nodeward.machine.GuardedMachine.UNGATED;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
@@ -175,7 +176,7 @@ final class ShutdownE2eTest {
 
   @Test
   void s9AnApiServerThatIsAwayDoesNotHoldTheShutdownForLong() throws Exception {
-    node.configure("termination: {shutdown: {deadline: 5s}}");
+    node.configure(UNGATED + "termination: {shutdown: {deadline: 5s}}");
     pods();
     node.boot();
     node.api.stop();
@@ -190,7 +191,7 @@ final class ShutdownE2eTest {
 
   @Test
   void s9WhatABudgetHoldsIsDeletedBeforeTheDeadline() throws Exception {
-    node.configure("termination: {shutdown: {deadline: 8s}}\ndrain: {reserve: 3s}");
+    node.configure(UNGATED + "termination: {shutdown: {deadline: 8s}}\ndrain: {reserve: 3s}");
     pods();
     node.api.answer(
         r -> r.path().endsWith("/eviction"),
