@@ -8,8 +8,9 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 
 /** Commands that are run to their end. Their stdin is empty. */
-final class Run {
-  static final Path BASE = Path.of(System.getProperty("nodeward.basedir", ".")).toAbsolutePath();
+public final class Run {
+  public static final Path BASE =
+      Path.of(System.getProperty("nodeward.basedir", ".")).toAbsolutePath();
 
   private static final int LIMIT_SECONDS = 240;
 
@@ -40,7 +41,7 @@ final class Run {
   }
 
   /** Its output; fails with what it said when it failed. */
-  static String ok(String... command) throws IOException, InterruptedException {
+  public static String ok(String... command) throws IOException, InterruptedException {
     Ended ended = run(List.of(command));
     if (ended.code() != 0) {
       throw new AssertionError(List.of(command) + " ended with " + ended);
