@@ -59,6 +59,7 @@ sysext: dist ## a system extension of it for Flatcar in target/dist (package squ
 
 .PHONY: install
 install: dist ## install it below DESTDIR=, with no need of systemd there
+	@mkdir -p "$(DESTDIR)/"
 	@agent/bin/agent-install --root "$(DESTDIR)" install "$(DIST)"
 
 # Where the files are published; the default is an example.

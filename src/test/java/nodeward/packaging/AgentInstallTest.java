@@ -7,6 +7,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermission;
 import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -194,6 +195,46 @@ class AgentInstallTest {
     }
     assertThat(root.resolve("opt/nodeward")).doesNotExist();
     assertThat(root.resolve("var/lib/nodeward")).doesNotExist();
+  }
+
+  @Test
+  void whatWasInstalledIntoAnImageIsUpgradedAndUninstalledWhereTheImageIsTheRoot()
+      throws Exception {
+    Path old = tree("1.0");
+    Files.writeString(old.resolve("systemd/nodeward-old.service"), service("1.0"));
+    install("install", old.toString());
+    root = Files.move(root, directory.resolve("booted"));
+
+    install("upgrade", tarball("2.0").toString());
+
+    assertThat(unit("nodeward-old.service")).doesNotExist();
+    assertThat(install("uninstall", "--yes").code()).isZero();
+    try (var left = Files.walk(root)) {
+      assertThat(left.filter(path -> !Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS)))
+          .isEmpty();
+    }
+  }
+
+  @Test
+  void anUmaskHidesNothing() throws Exception {
+    var ended =
+        Run.run(
+            List.of(
+                "sh",
+                "-c",
+                "umask 077; exec sh \"$0\" --root \"$1\" install \"$2\"",
+                Run.BASE.resolve("agent/bin/agent-install").toString(),
+                root.toString(),
+                tarball("1.0").toString()));
+
+    assertThat(ended.code()).as(ended.err()).isZero();
+    try (var files = Files.walk(root)) {
+      assertThat(files.filter(file -> !Files.isSymbolicLink(file)))
+          .allSatisfy(
+              file ->
+                  assertThat(Files.getPosixFilePermissions(file))
+                      .contains(PosixFilePermission.OTHERS_READ));
+    }
   }
 
   @Test
