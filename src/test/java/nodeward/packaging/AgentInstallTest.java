@@ -185,6 +185,12 @@ class AgentInstallTest {
     Files.writeString(config, "{}");
     Files.createDirectories(root.resolve("var/lib/nodeward"));
     install("install", tarball("1.0").toString());
+    // What brought it to a new node, and what the agent writes itself.
+    for (String unit : List.of("nodeward-install.service", "nodeward-setup.service")) {
+      Files.writeString(unit(unit), service("1.0"));
+      Files.createSymbolicLink(unit("multi-user.target.wants/" + unit), unit(unit));
+    }
+    Files.writeString(root.resolve("etc/systemd/logind.conf.d/99-nodeward.conf"), "[Login]\n");
 
     var ended = install("uninstall", "--yes");
 
