@@ -26,6 +26,7 @@ import nodeward.kube.KubeClient;
 import nodeward.kube.KubePermissions;
 import nodeward.linux.ChildProcess;
 import nodeward.linux.HealthChecks;
+import nodeward.linux.InterceptionChecks;
 import nodeward.linux.KubeletChecks;
 import nodeward.linux.MetadataHops;
 import nodeward.linux.UnitChecks;
@@ -132,51 +133,55 @@ final class DoctorCommand implements Callable<Integer> {
     }
   }
 
-  /** Whether it runs, and what it says of the guards that only it can see. */
+  /** Whether it runs, and what it says of its parts; the rules are there without it, too. */
   private static List<Finding> agent(Config config) {
-    JsonNode components;
+    var findings = new ArrayList<Finding>();
+    JsonNode components = JSON.missingNode();
     try {
       String status = new ControlClient(config.control().socket()).get("/status");
       components = JSON.readTree(status).path("components");
+      findings.add(Finding.ok("the agent runs"));
+      components.properties().forEach(part -> part(part.getKey(), part.getValue(), findings));
     } catch (JsonProcessingException e) {
-      return List.of(
+      findings.add(
           Finding.wrong("the agent tells no status: " + e.getOriginalMessage(), "restart it"));
     } catch (IOException e) {
-      return List.of(
+      findings.add(
           Finding.wrong("the agent does not run: " + e.getMessage(), "start nodeward.service"));
     }
-    var findings = new ArrayList<>(List.of(Finding.ok("the agent runs")));
-    components
-        .properties()
-        .forEach(
-            part -> {
-              String health = part.getValue().path("health").asText();
-              if (health.equals("ok")) {
-                return;
-              }
-              String what = part.getKey() + ": " + health;
-              findings.add(
-                  GUARDS.contains(part.getKey())
-                      ? Finding.wrong(what, "agent status tells more, the agent tries again")
-                      : Finding.note(what, "agent status tells more"));
-            });
     if (config.metadata().enabled()) {
       findings.add(interception(config, components.path("interception")));
     }
     return findings;
   }
 
+  private static void part(String name, JsonNode part, List<Finding> findings) {
+    String health = part.path("health").asText();
+    if (health.equals("ok")) {
+      return;
+    }
+    String what = name + ": " + health;
+    findings.add(
+        GUARDS.contains(name)
+            ? Finding.wrong(what, "agent status tells more, the agent tries again")
+            : Finding.note(what, "agent status tells more"));
+  }
+
+  /** The rules as they are now; where only the agent may look, its word. */
   private static Finding interception(Config config, JsonNode part) {
     if (config.metadata().interceptInterfaces().isEmpty()) {
       return Finding.note(
           "nobody leads pods from 169.254.169.254 to the agent by its configuration",
           "set metadata.interceptInterfaces, or see that the CNI does it");
     }
-    return part.path("health").asText().equals("ok")
-        ? Finding.ok("rules lead pods from 169.254.169.254 to the agent")
-        : Finding.wrong(
-            "rules for 169.254.169.254 are not in place: pods get the node's own role",
-            "see what agent status says of interception");
+    try {
+      return new InterceptionChecks().look();
+    } catch (IOException e) {
+      return part.path("health").asText().equals("ok")
+          ? Finding.ok("rules lead pods from 169.254.169.254 to the agent, by its word")
+          : Finding.unknown(
+              "rules for 169.254.169.254: " + e.getMessage(), "run it as root on the node itself");
+    }
   }
 
   private static Finding metadata(Imds imds) {

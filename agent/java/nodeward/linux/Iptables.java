@@ -85,6 +85,30 @@ public final class Iptables implements Firewall {
     return gone.isEmpty() ? Optional.empty() : Optional.of(String.join("; ", gone));
   }
 
+  /**
+   * Whether a hook leads into our chain, and that has rules, in either kind of iptables and IPv4;
+   * whoever put them there. Fails where neither kind can be asked.
+   */
+  boolean leads(IptablesRules.Hook hook) throws IOException {
+    var failures = new ArrayList<IOException>();
+    for (String backend : BACKENDS) {
+      try {
+        String saved = run(List.of(command(Family.IPV4) + backend + "-save"), "");
+        String table = IptablesRules.table(saved, hook.table());
+        if (!IptablesRules.jumps(hook, table).isEmpty()
+            && table.contains("\n-A " + IptablesRules.CHAIN + " ")) {
+          return true;
+        }
+      } catch (IOException e) {
+        failures.add(e);
+      }
+    }
+    if (failures.size() == BACKENDS.size()) {
+      throw failures.getFirst();
+    }
+    return false;
+  }
+
   @Override
   public int forgetFlows(Interception interception) throws IOException {
     Set<InetAddress> services =

@@ -84,6 +84,7 @@ public final class UnitChecks {
       String load,
       String file,
       String active,
+      boolean unread,
       List<String> before,
       List<String> after,
       long stopMicros) {
@@ -149,7 +150,7 @@ public final class UnitChecks {
     return findings;
   }
 
-  /** A unit that has to be there, to come at each boot and to run. */
+  /** A unit that has to be there, as its files say, to come at each boot and to run. */
   private static List<Finding> standing(Unit unit, String consequence) {
     if (!unit.isLoaded()) {
       return List.of(
@@ -167,6 +168,11 @@ public final class UnitChecks {
                       unit.file().isEmpty() ? "not enabled" : unit.file(),
                       consequence),
               "systemctl enable " + unit.name()));
+    }
+    if (unit.unread()) {
+      findings.add(
+          Finding.wrong(
+              unit.name() + " was changed and systemd has not read it", "systemctl daemon-reload"));
     }
     if (!unit.active().equals("active")) {
       findings.add(
@@ -283,6 +289,7 @@ public final class UnitChecks {
         text(properties, "LoadState"),
         text(properties, "UnitFileState"),
         text(properties, "ActiveState"),
+        properties.get("NeedDaemonReload") instanceof Boolean unread && unread,
         texts(properties, "Before"),
         texts(properties, "After"),
         stop instanceof Long micros ? micros : 0);

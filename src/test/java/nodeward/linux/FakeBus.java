@@ -318,6 +318,7 @@ final class FakeBus implements AutoCloseable {
               entries.align(8).text(name);
               switch (value) {
                 case Long number -> entries.variant("t").big(number);
+                case Boolean flag -> entries.variant("b").word(flag ? 1 : 0);
                 case List<?> list -> {
                   var texts = new Body();
                   list.forEach(text -> texts.text(text.toString()));

@@ -87,6 +87,14 @@ class UnitChecksTest {
         .startsWith(unit + " is not installed (not-found)");
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {GUARD, DRAIN})
+  void aUnitWhoseFileSystemdHasNotReadIsNamed(String unit) {
+    bus.describe(unit).put("NeedDaemonReload", true);
+
+    assertThat(wrong()).containsExactly(unit + " was changed and systemd has not read it");
+  }
+
   @Test
   void aGuardThatIsNotBeforeTheKubeletIsNamed() {
     bus.describe(GUARD).put("Before", List.of("shutdown.target"));

@@ -1,0 +1,82 @@
+package nodeward.linux;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import nodeward.component.Finding;
+import nodeward.component.Finding.Level;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class InterceptionChecksTest {
+  private static final String REFUSAL =
+      """
+      *mangle
+      :FORWARD ACCEPT [0:0]
+      :NODEWARD - [0:0]
+      -A FORWARD -d 169.254.169.254/32 -j NODEWARD
+      -A NODEWARD -j DROP
+      COMMIT
+      """;
+  private static final String LEADING =
+      """
+      *nat
+      :PREROUTING ACCEPT [0:0]
+      :NODEWARD - [0:0]
+      -A PREROUTING -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j NODEWARD
+      -A NODEWARD -d 169.254.169.254/32 -i cni0 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8181
+      COMMIT
+      """;
+
+  @TempDir private Path directory;
+
+  @ParameterizedTest
+  @ValueSource(strings = {"iptables-nft-save", "iptables-legacy-save"})
+  void rulesOfEitherKindAreSeen(String tool) throws IOException {
+    assertThat(look(tool, REFUSAL + LEADING))
+        .isEqualTo(Finding.ok("rules lead pods from 169.254.169.254 to the agent"));
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {"-A FORWARD -d 169.254.169.254/32 -j NODEWARD\n", "-A NODEWARD -j DROP\n"})
+  void aRefusalOfWhichHalfIsGoneIsNone(String gone) throws IOException {
+    Finding finding = look("iptables-nft-save", REFUSAL.replace(gone, "") + LEADING);
+
+    assertThat(finding.level()).isEqualTo(Level.WRONG);
+    assertThat(finding.what())
+        .isEqualTo("rules for 169.254.169.254 are not in place: pods get the node's own role");
+  }
+
+  @Test
+  void withoutTheLeadingRulesPodsGetNothing() throws IOException {
+    Finding finding = look("iptables-nft-save", REFUSAL);
+
+    assertThat(finding.level()).isEqualTo(Level.WRONG);
+    assertThat(finding.what()).endsWith("to the agent: they get no credentials");
+  }
+
+  @Test
+  void whereNobodyMayLookNothingIsSaid() {
+    var checks = new InterceptionChecks(new Iptables(List.of("/nowhere/runner")));
+
+    assertThatThrownBy(checks::look)
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining("cannot be run");
+  }
+
+  /** The other kind of iptables is not there. */
+  private Finding look(String tool, String saved) throws IOException {
+    Path rules = Files.writeString(directory.resolve("rules"), saved);
+    Path run =
+        Files.writeString(
+            directory.resolve("run"), "[ \"$1\" = %s ] && exec cat %s".formatted(tool, rules));
+    return new InterceptionChecks(new Iptables(List.of("/bin/sh", run.toString()))).look();
+  }
+}
