@@ -85,11 +85,17 @@ public final class UnitChecks {
       String file,
       String active,
       boolean unread,
+      List<String> upheldBy,
       List<String> before,
       List<String> after,
       long stopMicros) {
     boolean isLoaded() {
       return load.equals("loaded");
+    }
+
+    /** Enabled, or of a system extension, where a target upholds it. */
+    boolean comesAtBoot() {
+      return file.startsWith("enabled") || !upheldBy.isEmpty();
     }
   }
 
@@ -159,7 +165,7 @@ public final class UnitChecks {
               INSTALL));
     }
     var findings = new ArrayList<Finding>();
-    if (!unit.file().startsWith("enabled")) {
+    if (!unit.comesAtBoot()) {
       findings.add(
           Finding.wrong(
               "%s is %s: after a reboot %s"
@@ -290,6 +296,7 @@ public final class UnitChecks {
         text(properties, "UnitFileState"),
         text(properties, "ActiveState"),
         properties.get("NeedDaemonReload") instanceof Boolean unread && unread,
+        texts(properties, "UpheldBy"),
         texts(properties, "Before"),
         texts(properties, "After"),
         stop instanceof Long micros ? micros : 0);

@@ -87,6 +87,16 @@ class UnitChecksTest {
         .startsWith(unit + " is not installed (not-found)");
   }
 
+  /** As in a system extension. */
+  @ParameterizedTest
+  @ValueSource(strings = {GUARD, DRAIN})
+  void aUnitThatItsTargetUpholdsNeedsNotBeEnabled(String unit) {
+    bus.describe(unit).put("UnitFileState", "disabled");
+    bus.describe(unit).put("UpheldBy", List.of("multi-user.target"));
+
+    assertThat(wrong()).isEmpty();
+  }
+
   @ParameterizedTest
   @ValueSource(strings = {GUARD, DRAIN})
   void aUnitWhoseFileSystemdHasNotReadIsNamed(String unit) {
