@@ -87,24 +87,20 @@ public final class Iptables implements Firewall {
 
   /**
    * Whether a hook leads into our chain, and that has rules, in either kind of iptables and IPv4;
-   * whoever put them there. Fails where neither kind can be asked.
+   * whoever put them there. Fails where they cannot be read.
    */
   boolean leads(IptablesRules.Hook hook) throws IOException {
-    var failures = new ArrayList<IOException>();
-    for (String backend : BACKENDS) {
-      try {
-        String saved = run(List.of(command(Family.IPV4) + backend + "-save"), "");
-        String table = IptablesRules.table(saved, hook.table());
-        if (!IptablesRules.jumps(hook, table).isEmpty()
-            && table.contains("\n-A " + IptablesRules.CHAIN + " ")) {
-          return true;
-        }
-      } catch (IOException e) {
-        failures.add(e);
-      }
+    String base = command(Family.IPV4);
+    List<String> tools = BACKENDS.stream().map(base::concat).filter(this::runs).toList();
+    if (tools.isEmpty()) {
+      throw new IOException(base + " cannot be run, install the package iptables");
     }
-    if (failures.size() == BACKENDS.size()) {
-      throw failures.getFirst();
+    for (String tool : tools) {
+      String table = IptablesRules.table(run(List.of(tool + "-save"), ""), hook.table());
+      if (!IptablesRules.jumps(hook, table).isEmpty()
+          && table.contains("\n-A " + IptablesRules.CHAIN + " ")) {
+        return true;
+      }
     }
     return false;
   }

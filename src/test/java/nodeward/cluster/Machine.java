@@ -259,9 +259,15 @@ public final class Machine implements AutoCloseable {
   /** The end of the journal and of the console, to be told with a failure. */
   public String tail() throws IOException {
     String console = Files.exists(console()) ? Files.readString(console()) : "";
-    boolean journaled = Files.exists(disk.resolve("changes/var/log/journal"));
-    return console
-        + (journaled ? String.join("\n", journal("-n", "150", "-o", "short-precise")) : "");
+    if (!Files.exists(disk.resolve("changes/var/log/journal"))) {
+      return console;
+    }
+    try {
+      return console + String.join("\n", journal("-n", "150", "-o", "short-precise"));
+    } catch (IOException e) {
+      // Its journald ends before it does, and then the console alone tells.
+      return console + e.getMessage();
+    }
   }
 
   public boolean isUp() {

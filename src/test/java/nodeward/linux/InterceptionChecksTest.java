@@ -37,7 +37,7 @@ class InterceptionChecksTest {
   @TempDir private Path directory;
 
   @ParameterizedTest
-  @ValueSource(strings = {"iptables-nft-save", "iptables-legacy-save"})
+  @ValueSource(strings = {"iptables-nft", "iptables-legacy"})
   void rulesOfEitherKindAreSeen(String tool) throws IOException {
     assertThat(look(tool, REFUSAL + LEADING))
         .isEqualTo(Finding.ok("rules lead pods from 169.254.169.254 to the agent"));
@@ -47,7 +47,7 @@ class InterceptionChecksTest {
   @ValueSource(
       strings = {"-A FORWARD -d 169.254.169.254/32 -j NODEWARD\n", "-A NODEWARD -j DROP\n"})
   void aRefusalOfWhichHalfIsGoneIsNone(String gone) throws IOException {
-    Finding finding = look("iptables-nft-save", REFUSAL.replace(gone, "") + LEADING);
+    Finding finding = look("iptables-nft", REFUSAL.replace(gone, "") + LEADING);
 
     assertThat(finding.level()).isEqualTo(Level.WRONG);
     assertThat(finding.what())
@@ -56,27 +56,36 @@ class InterceptionChecksTest {
 
   @Test
   void withoutTheLeadingRulesPodsGetNothing() throws IOException {
-    Finding finding = look("iptables-nft-save", REFUSAL);
+    Finding finding = look("iptables-nft", REFUSAL);
 
     assertThat(finding.level()).isEqualTo(Level.WRONG);
     assertThat(finding.what()).endsWith("to the agent: they get no credentials");
   }
 
   @Test
-  void whereNobodyMayLookNothingIsSaid() {
-    var checks = new InterceptionChecks(new Iptables(List.of("/nowhere/runner")));
+  void whereNobodyMayLookNothingIsSaid() throws IOException {
+    var missing = new InterceptionChecks(new Iptables(List.of("/nowhere/runner")));
+    // Legacy tells one without rights that there is nothing.
+    var refused = checks("case $1 in iptables-nft-save) echo Permission denied >&2; exit 4; esac");
 
-    assertThatThrownBy(checks::look)
+    assertThatThrownBy(missing::look)
         .isInstanceOf(IOException.class)
         .hasMessageContaining("cannot be run");
+    assertThatThrownBy(refused::look)
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining("needs root or CAP_NET_ADMIN");
   }
 
   /** The other kind of iptables is not there. */
   private Finding look(String tool, String saved) throws IOException {
     Path rules = Files.writeString(directory.resolve("rules"), saved);
-    Path run =
-        Files.writeString(
-            directory.resolve("run"), "[ \"$1\" = %s ] && exec cat %s".formatted(tool, rules));
-    return new InterceptionChecks(new Iptables(List.of("/bin/sh", run.toString()))).look();
+    return checks(
+            "case $1 in %1$s) ;; %1$s-save) cat %2$s ;; *) exit 127; esac".formatted(tool, rules))
+        .look();
+  }
+
+  private InterceptionChecks checks(String script) throws IOException {
+    Path run = Files.writeString(directory.resolve("run"), script);
+    return new InterceptionChecks(new Iptables(List.of("/bin/sh", run.toString())));
   }
 }
