@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.stream.Stream;
 import nodeward.aws.FakeAutoScaling;
 import nodeward.aws.FakeImds;
+import nodeward.aws.FakeSts;
 import nodeward.cluster.ControlPlane;
 import nodeward.cluster.Machine;
 import nodeward.cluster.MachineKubelet;
@@ -57,6 +58,7 @@ final class DoctorE2eTest {
   private static ControlPlane plane;
   private static FakeImds imds;
   private static FakeAutoScaling autoScaling;
+  private static FakeSts sts;
   private static Machine machine;
 
   @BeforeAll
@@ -69,6 +71,7 @@ final class DoctorE2eTest {
         FakeAutoScaling.start(everywhere)
             .hook("g", "h", FakeAutoScaling.Transition.TERMINATING, Duration.ofMinutes(10))
             .instance("g", FakeImds.INSTANCE_ID);
+    sts = FakeSts.start(everywhere);
     machine = Machine.create(directory, NAME);
     MachineKubelet.install(machine, plane, List.of(GATE + "=pending:NoSchedule"), "");
     install();
@@ -85,7 +88,7 @@ final class DoctorE2eTest {
 
   @AfterAll
   static void end() {
-    for (AutoCloseable part : new AutoCloseable[] {machine, autoScaling, imds, plane}) {
+    for (AutoCloseable part : new AutoCloseable[] {machine, sts, autoScaling, imds, plane}) {
       try {
         if (part != null) {
           part.close();
@@ -116,11 +119,14 @@ final class DoctorE2eTest {
         """
         node: {name: %1$s}
         kubernetes: {kubeconfig: /etc/nodeward/kubeconfig}
-        aws: {metadataEndpoint: "http://%2$s:%3$d", autoScalingEndpoint: "http://%2$s:%4$d"}
+        aws:
+          metadataEndpoint: "http://%2$s:%3$d"
+          autoScalingEndpoint: "http://%2$s:%4$d"
+          stsEndpoint: "http://%2$s:%5$d"
         metadata: {interceptInterfaces: [auto]}
         termination: {pollInterval: 1s}
         """
-            .formatted(NAME, Machine.HOST_ADDRESS, imds.port(), autoScaling.port()));
+            .formatted(NAME, Machine.HOST_ADDRESS, imds.port(), autoScaling.port(), sts.port()));
   }
 
   private static String hopLimit(String change) {
