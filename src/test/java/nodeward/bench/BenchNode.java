@@ -19,6 +19,7 @@ import nodeward.aws.FakeImds;
 import nodeward.config.Config;
 import nodeward.config.ConfigException;
 import nodeward.config.ConfigReader;
+import nodeward.kube.FakeApiServer.Request;
 import nodeward.kube.TlsFront;
 import nodeward.linux.FakeCri;
 import nodeward.linux.NotifySocket;
@@ -159,6 +160,16 @@ final class BenchNode implements AutoCloseable {
     } catch (IOException e) {
       ready.completeExceptionally(e);
     }
+  }
+
+  /**
+   * What came to the API server so far, without the look at its own rights that each agent takes
+   * once, in its first five minutes.
+   */
+  List<Request> requests() {
+    return node.api.requests().stream()
+        .filter(request -> !request.path().endsWith("/selfsubjectaccessreviews"))
+        .toList();
   }
 
   private boolean daemonsAreReady() {

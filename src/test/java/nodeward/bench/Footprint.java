@@ -63,7 +63,7 @@ final class Footprint implements Area {
   /** What has come in so far. */
   private record Requests(int imds, int api, int watches) {
     static Requests of(BenchNode world) {
-      List<Request> api = world.node.api.requests();
+      List<Request> api = world.requests();
       return new Requests(
           world.node.imds.requests(),
           api.size(),

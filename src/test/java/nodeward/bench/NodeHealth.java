@@ -125,11 +125,11 @@ final class NodeHealth implements Area {
     setting.say("at rest for %d s", REST.toSeconds());
     Duration before = process.cpu();
     Duration beforeWithout = without.cpu();
-    long requests = requests(whole);
+    int requests = whole.requests().size();
     TimeUnit.NANOSECONDS.sleep(REST.toNanos());
     double spent = process.cpu().minus(before).toMillis();
     double spentWithout = without.cpu().minus(beforeWithout).toMillis();
-    double asked = requests(whole) - requests;
+    double asked = whole.requests().size() - requests;
     figures.add(
         Figure.of("CPU of the whole daemon at rest", "%", 100 * spent / REST.toMillis())
             .atMost(0.2));
@@ -144,12 +144,5 @@ final class NodeHealth implements Area {
                 "",
                 asked * Duration.ofHours(1).toMillis() / REST.toMillis())
             .atMost(15));
-  }
-
-  /** Without the look at its own rights that each agent takes once, in its first five minutes. */
-  private static long requests(BenchNode bench) {
-    return bench.node.api.requests().stream()
-        .filter(request -> !request.path().endsWith("/selfsubjectaccessreviews"))
-        .count();
   }
 }
