@@ -49,6 +49,7 @@ final class ConntrackCommand {
     private static final String CLEAR = "\033[H\033[2J";
 
     @Mixin private Settings settings;
+    @Mixin private OutputOption output;
 
     @Option(
         names = "--by",
@@ -74,13 +75,6 @@ final class ConntrackCommand {
     @Option(names = "--watch", description = "Show it anew each 5 s until Ctrl-C.")
     private boolean watch;
 
-    @Option(
-        names = {"-o", "--output"},
-        defaultValue = "table",
-        paramLabel = "FORMAT",
-        description = "table or json; default: ${DEFAULT-VALUE}.")
-    private StatusCommand.Output output;
-
     @Spec private CommandSpec spec;
 
     @Override
@@ -97,7 +91,7 @@ final class ConntrackCommand {
           out.print(CLEAR);
         }
         JsonNode top = JSON.readTree(json);
-        if (output == StatusCommand.Output.json) {
+        if (output.isJson()) {
           out.print(json);
         } else {
           print(top, by, out);

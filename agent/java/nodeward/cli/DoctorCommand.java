@@ -35,7 +35,6 @@ import nodeward.termination.Permissions.Check;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 @Command(
@@ -51,13 +50,7 @@ final class DoctorCommand implements Callable<Integer> {
   private static final JsonMapper JSON = JsonMapper.builder().build();
 
   @Mixin private Settings settings;
-
-  @Option(
-      names = {"-o", "--output"},
-      defaultValue = "table",
-      paramLabel = "FORMAT",
-      description = "table or json; default: ${DEFAULT-VALUE}.")
-  private StatusCommand.Output output;
+  @Mixin private OutputOption output;
 
   @Spec private CommandSpec spec;
 
@@ -66,7 +59,7 @@ final class DoctorCommand implements Callable<Integer> {
     Config config = settings.read();
     List<Finding> findings = findings(config);
     PrintWriter out = spec.commandLine().getOut();
-    if (output == StatusCommand.Output.json) {
+    if (output.isJson()) {
       out.println(JSON.writerWithDefaultPrettyPrinter().writeValueAsString(findings));
     } else {
       findings.forEach(finding -> out.println(line(finding)));

@@ -12,7 +12,6 @@ import nodeward.http.ControlClient;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
@@ -23,16 +22,10 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true)
 final class ExplainCommand implements Callable<Integer> {
   @Mixin private Settings settings;
+  @Mixin private OutputOption output;
 
   @Parameters(paramLabel = "NAMESPACE/POD", description = "The pod.")
   private String pod;
-
-  @Option(
-      names = {"-o", "--output"},
-      defaultValue = "table",
-      paramLabel = "FORMAT",
-      description = "table or json; default: ${DEFAULT-VALUE}.")
-  private StatusCommand.Output output;
 
   @Spec private CommandSpec spec;
 
@@ -44,7 +37,7 @@ final class ExplainCommand implements Callable<Integer> {
     }
     PrintWriter out = spec.commandLine().getOut();
     String json = new ControlClient(settings.read().control().socket()).get("/explain/" + pod);
-    if (output == StatusCommand.Output.json) {
+    if (output.isJson()) {
       out.print(json);
     } else {
       SequencedMap<String, Object> steps =

@@ -14,7 +14,6 @@ import nodeward.http.ControlClient;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 @Command(
@@ -23,20 +22,8 @@ import picocli.CommandLine.Spec;
         "Show what the agent on this node does and what it waits for; exit 1 without one.",
     mixinStandardHelpOptions = true)
 final class StatusCommand implements Callable<Integer> {
-  /** The two ways to print it. */
-  enum Output {
-    table,
-    json
-  }
-
   @Mixin private Settings settings;
-
-  @Option(
-      names = {"-o", "--output"},
-      defaultValue = "table",
-      paramLabel = "FORMAT",
-      description = "table or json; default: ${DEFAULT-VALUE}.")
-  private Output output;
+  @Mixin private OutputOption output;
 
   @Spec private CommandSpec spec;
 
@@ -44,7 +31,7 @@ final class StatusCommand implements Callable<Integer> {
   public Integer call() throws ConfigException, IOException {
     PrintWriter out = spec.commandLine().getOut();
     String json = new ControlClient(settings.read().control().socket()).get("/status");
-    if (output == Output.json) {
+    if (output.isJson()) {
       out.print(json);
     } else {
       SequencedMap<String, Object> status =

@@ -61,7 +61,7 @@ public final class KubePermissions implements Permissions {
 
   private KubePermissions(KubeClient kube, List<Right> rights) {
     this.kube = kube;
-    this.rights = List.copyOf(rights);
+    this.rights = rights;
   }
 
   /** Those that each feature that is switched on needs, and none twice. */

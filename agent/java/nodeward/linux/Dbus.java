@@ -20,6 +20,11 @@ final class Dbus implements AutoCloseable {
   static final Path SYSTEM_BUS = Path.of("/run/dbus/system_bus_socket");
   static final Path SYSTEMD = Path.of("/run/systemd/private");
 
+  /** systemd's own name, which its interfaces begin with (org.freedesktop.systemd1(5)). */
+  static final String SYSTEMD_NAME = "org.freedesktop.systemd1";
+
+  private static final String MANAGER_PATH = "/org/freedesktop/systemd1";
+  private static final String MANAGER = SYSTEMD_NAME + ".Manager";
   private static final Duration LIMIT = Duration.ofSeconds(5);
   // A time-out of nothing would be none for the kernel.
   private static final Duration LEAST = Duration.ofNanos(1000);
@@ -138,6 +143,21 @@ final class Dbus implements AutoCloseable {
         throw new Refused(member, got);
       }
     }
+  }
+
+  /** A call of systemd's manager. */
+  DbusMessage manager(String member, Object... body) throws IOException {
+    return call(SYSTEMD_NAME, MANAGER_PATH, MANAGER, member, body);
+  }
+
+  /** A property of systemd's manager. */
+  Object managerProperty(String name) throws IOException {
+    return property(SYSTEMD_NAME, MANAGER_PATH, MANAGER, name);
+  }
+
+  /** A property of a unit, of those of its {@code type} or of {@code Unit}, those of all units. */
+  Object unitProperty(String path, String type, String name) throws IOException {
+    return property(SYSTEMD_NAME, path, SYSTEMD_NAME + "." + type, name);
   }
 
   /** A property of any type, as the value in its variant. */

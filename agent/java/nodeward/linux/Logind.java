@@ -118,14 +118,7 @@ final class Logind implements AutoCloseable {
 
   /** Makes logind read its configuration anew. */
   void reload() throws IOException {
-    bus.call(
-        "org.freedesktop.systemd1",
-        "/org/freedesktop/systemd1",
-        "org.freedesktop.systemd1.Manager",
-        "KillUnit",
-        "systemd-logind.service",
-        "all",
-        1);
+    bus.manager("KillUnit", "systemd-logind.service", "all", 1);
   }
 
   @Override

@@ -20,10 +20,7 @@ import nodeward.runtime.Units;
  * thread, and a limit for all of it. Any thread may ask.
  */
 public final class SystemBus implements Units {
-  private static final String SYSTEMD = "org.freedesktop.systemd1";
-  private static final String MANAGER_PATH = "/org/freedesktop/systemd1";
-  private static final String MANAGER = SYSTEMD + ".Manager";
-  private static final String NO_SUCH_UNIT = SYSTEMD + ".NoSuchUnit";
+  private static final String NO_SUCH_UNIT = Dbus.SYSTEMD_NAME + ".NoSuchUnit";
 
   // The asker gives up before its thread does, so that what is told is what was asked.
   private static final Duration LATER = Duration.ofSeconds(1);
@@ -42,16 +39,16 @@ public final class SystemBus implements Units {
         bus -> {
           String path;
           try {
-            path = bus.call(SYSTEMD, MANAGER_PATH, MANAGER, "GetUnit", name).text(0);
+            path = bus.manager("GetUnit", name).text(0);
           } catch (Dbus.Refused e) {
             if (e.error().equals(NO_SUCH_UNIT)) {
               return Optional.empty();
             }
             throw e;
           }
-          Object state = bus.property(SYSTEMD, path, SYSTEMD + ".Unit", "ActiveState");
-          Object pid = bus.property(SYSTEMD, path, SYSTEMD + ".Service", "MainPID");
-          Object started = bus.property(SYSTEMD, path, SYSTEMD + ".Unit", "InactiveExitTimestamp");
+          Object state = bus.unitProperty(path, "Unit", "ActiveState");
+          Object pid = bus.unitProperty(path, "Service", "MainPID");
+          Object started = bus.unitProperty(path, "Unit", "InactiveExitTimestamp");
           return Optional.of(
               new Unit(
                   state.toString(), pid instanceof Long number ? number : 0, instant(started)));
@@ -77,7 +74,7 @@ public final class SystemBus implements Units {
 
   private void manage(String what, Duration limit, String member, Object... body)
       throws IOException {
-    converse(what, limit, bus -> bus.call(SYSTEMD, MANAGER_PATH, MANAGER, member, body));
+    converse(what, limit, bus -> bus.manager(member, body));
   }
 
   /** What is asked on a connection. */

@@ -9,9 +9,6 @@ import java.util.List;
  * else tells a shutdown from a restart of the unit. Blocks for some seconds at most.
  */
 public final class SystemdState {
-  private static final String NAME = "org.freedesktop.systemd1";
-  private static final String MANAGER_PATH = "/org/freedesktop/systemd1";
-  private static final String MANAGER = "org.freedesktop.systemd1.Manager";
   private static final String NO_JOB = "/";
 
   private final Path socket;
@@ -37,7 +34,7 @@ public final class SystemdState {
 
   public Answer ask() {
     try (Dbus systemd = Dbus.peer(socket)) {
-      String state = String.valueOf(systemd.property(NAME, MANAGER_PATH, MANAGER, "SystemState"));
+      String state = String.valueOf(systemd.managerProperty("SystemState"));
       return switch (state) {
         case "stopping", "maintenance" -> new Answer(Way.DOWN, "systemd is " + state);
         case "initializing", "starting", "running", "degraded" ->
@@ -50,8 +47,8 @@ public final class SystemdState {
   }
 
   private static Answer shutdownJob(Dbus systemd, String state) throws IOException {
-    String unit = systemd.call(NAME, MANAGER_PATH, MANAGER, "GetUnit", "shutdown.target").text(0);
-    Object job = systemd.property(NAME, unit, NAME + ".Unit", "Job");
+    String unit = systemd.manager("GetUnit", "shutdown.target").text(0);
+    Object job = systemd.unitProperty(unit, "Unit", "Job");
     boolean going = job instanceof List<?> pair && pair.size() == 2 && !NO_JOB.equals(pair.get(1));
     String why =
         "systemd is %s, shutdown.target %s".formatted(state, going ? "starts" : "does not");

@@ -20,11 +20,8 @@ import nodeward.component.Finding;
  * Blocks for some seconds at most.
  */
 public final class UnitChecks {
-  private static final String NAME = "org.freedesktop.systemd1";
-  private static final String MANAGER_PATH = "/org/freedesktop/systemd1";
-  private static final String MANAGER = NAME + ".Manager";
-  private static final String UNIT = NAME + ".Unit";
-  private static final String SERVICE = NAME + ".Service";
+  private static final String UNIT = Dbus.SYSTEMD_NAME + ".Unit";
+  private static final String SERVICE = Dbus.SYSTEMD_NAME + ".Service";
   private static final String GUARD = "nodeward.service";
   private static final String DRAIN = "nodeward-drain.service";
   // What a kubelet's unit is called: kubeadm and EKS, k3s, RKE2, Ubuntu's snaps.
@@ -234,7 +231,7 @@ public final class UnitChecks {
    */
   private static Finding scopes(Dbus bus, List<String> runtimes) throws IOException {
     var running = new ArrayList<String>();
-    Object units = bus.call(NAME, MANAGER_PATH, MANAGER, "ListUnits").value(0);
+    Object units = bus.manager("ListUnits").value(0);
     for (Object entry : units instanceof List<?> list ? list : List.of()) {
       String name = entry instanceof List<?> fields ? String.valueOf(fields.getFirst()) : "";
       if (POD_SCOPE.matcher(name).matches()) {
@@ -267,7 +264,7 @@ public final class UnitChecks {
 
   /** Whether some file of that directory, anywhere systemd reads units, orders the drain. */
   private static boolean isDropIn(Dbus bus, String directory) throws IOException {
-    Object paths = bus.property(NAME, MANAGER_PATH, MANAGER, "UnitPath");
+    Object paths = bus.managerProperty("UnitPath");
     for (Object path : paths instanceof List<?> list ? list : List.of()) {
       Path there = Path.of(String.valueOf(path)).resolve(directory);
       if (Files.isDirectory(there)) {
@@ -284,7 +281,7 @@ public final class UnitChecks {
   }
 
   private static Unit unit(Dbus bus, String name) throws IOException {
-    String path = bus.call(NAME, MANAGER_PATH, MANAGER, "LoadUnit", name).text(0);
+    String path = bus.manager("LoadUnit", name).text(0);
     Map<String, Object> properties = properties(bus, path, UNIT);
     Object stop =
         name.endsWith(".service")
@@ -305,7 +302,9 @@ public final class UnitChecks {
   /** All of an interface, by one call. */
   private static Map<String, Object> properties(Dbus bus, String path, String face)
       throws IOException {
-    Object all = bus.call(NAME, path, "org.freedesktop.DBus.Properties", "GetAll", face).value(0);
+    Object all =
+        bus.call(Dbus.SYSTEMD_NAME, path, "org.freedesktop.DBus.Properties", "GetAll", face)
+            .value(0);
     var properties = new HashMap<String, Object>();
     for (Object entry : all instanceof List<?> list ? list : List.of()) {
       if (entry instanceof List<?> pair && pair.size() == 2) {

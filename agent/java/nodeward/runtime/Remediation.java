@@ -35,7 +35,7 @@ import org.slf4j.LoggerFactory;
  */
 public final class Remediation implements Component {
   private static final Logger log = LoggerFactory.getLogger(Remediation.class);
-  // Between looks at a trouble whose time is not known; as long as a dump has to be written.
+  // Between looks at a trouble; as long as a dump has to be written.
   private static final Duration INTERVAL = Duration.ofSeconds(5);
   private static final Duration REST = Duration.ofMinutes(1);
   private static final Duration UNIT_LIMIT = Duration.ofSeconds(10);

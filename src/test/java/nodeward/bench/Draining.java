@@ -20,9 +20,9 @@ import nodeward.e2e.AgentIdentity;
 
 /**
  * {@code agent drain} beside {@code kubectl drain} on a real API server, run in turns: how long it
- * takes, files read, while each pod is gone one second after its eviction, how many requests that
- * needs, and how soon a pod is evicted when its disruption budget lets it. The requests and the
- * time of the reaction are the API server's own, from its audit log.
+ * takes while each pod is gone one second after its eviction and the command's files are in memory,
+ * how many requests that needs, and how soon a pod is evicted when its disruption budget lets it.
+ * The requests and the time of the reaction are the API server's own, from its audit log.
  */
 final class Draining implements Area {
   private static final int ROUNDS = 3;
@@ -99,7 +99,7 @@ final class Draining implements Area {
     for (int i = 0; i < pods; i++) {
       pod(plane, node, "p" + i);
     }
-    readFiles(setting, plane, who);
+    warmPageCache(setting, plane, who);
     Instant begun = Instant.now();
     double seconds;
     try (var _ = new EndingPods(plane, node, pods)) {
@@ -207,8 +207,8 @@ final class Draining implements Area {
             .redirectOutput(log(setting, node).toFile()));
   }
 
-  /** The command's files are in memory then, as where it has run before: a disk is not measured. */
-  private static void readFiles(Setting setting, ControlPlane plane, String who)
+  /** The command's files are in memory then, as where it has run before: no disk is measured. */
+  private static void warmPageCache(Setting setting, ControlPlane plane, String who)
       throws IOException, InterruptedException {
     List<String> command =
         who.equals(KUBECTL)

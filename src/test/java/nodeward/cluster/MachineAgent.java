@@ -27,7 +27,7 @@ public final class MachineAgent {
   }
 
   /** What {@code make dist} has packed. */
-  private static Path packed() throws IOException {
+  public static Path packed() throws IOException {
     Path dist = Path.of(System.getProperty("nodeward.target"), "dist");
     try (Stream<Path> trees = Files.isDirectory(dist) ? Files.list(dist) : Stream.of()) {
       return trees

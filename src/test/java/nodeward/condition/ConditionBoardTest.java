@@ -323,9 +323,7 @@ class ConditionBoardTest {
 
     // The last two were never this agent's, or it cannot be told.
     assertThat(node.removedConditions).containsExactly(RUNTIME);
-    assertThat(node.current().orElseThrow().conditions())
-        .extracting(Condition::type)
-        .containsExactlyInAnyOrder(CONNTRACK, "Foreign", "KubeletUnhealthy");
+    assertThat(types()).containsExactlyInAnyOrder(CONNTRACK, "Foreign", "KubeletUnhealthy");
   }
 
   @Test
@@ -343,9 +341,7 @@ class ConditionBoardTest {
     heartbeat();
 
     assertThat(node.removedConditions).containsExactly(RUNTIME);
-    assertThat(node.current().orElseThrow().conditions())
-        .extracting(Condition::type)
-        .containsExactly(CONNTRACK);
+    assertThat(types()).containsExactly(CONNTRACK);
   }
 
   @Test
@@ -573,5 +569,10 @@ class ConditionBoardTest {
       }
       return gone ? new Changed.Absent() : node.writeConditions(conditions);
     }
+  }
+
+  /** Of the conditions that the Node has. */
+  private List<String> types() {
+    return node.current().orElseThrow().conditions().stream().map(Condition::type).toList();
   }
 }

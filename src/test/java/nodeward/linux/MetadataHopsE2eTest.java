@@ -6,12 +6,9 @@ import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.URI;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
+import nodeward.packaging.Run;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -63,18 +60,7 @@ class MetadataHopsE2eTest {
             .formatted(hops, tokens);
     var command = new ArrayList<>(List.of("unshare", "--net", "sh", "-euc", script, java));
     command.add(System.getProperty("java.class.path"));
-    Path said = Files.createTempFile("hops", ".txt");
-    Process child =
-        new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(said.toFile()).start();
-    try {
-      assertThat(child.waitFor(120, TimeUnit.SECONDS)).isTrue();
-      String text = Files.readString(said, StandardCharsets.UTF_8);
-      assertThat(child.exitValue()).describedAs(text).isZero();
-      return text.lines().toList();
-    } finally {
-      child.destroyForcibly();
-      Files.delete(said);
-    }
+    return Run.ok(command.toArray(String[]::new)).lines().toList();
   }
 
   /** What runs in the namespace: a server like instance metadata, and the look at it. */

@@ -3,16 +3,14 @@ package nodeward.linux;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import nodeward.conntrack.Holders;
 import nodeward.conntrack.PodTablesPage;
 import nodeward.linux.FakeCri.Box;
+import nodeward.packaging.Run;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -66,17 +64,10 @@ class PodNamespacesE2eTest {
     var command = new ArrayList<>(List.of("unshare", "--net", "--mount", "--propagation"));
     command.addAll(List.of("private", "sh", "-euc", script, java));
     command.addAll(List.of(System.getProperty("java.class.path"), directory.toString()));
-    Path said = directory.resolve("said.txt");
-    Process child =
-        new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(said.toFile()).start();
-    try {
-      assertThat(child.waitFor(120, TimeUnit.SECONDS)).isTrue();
-      String text = Files.readString(said, StandardCharsets.UTF_8);
-      assertThat(child.exitValue()).describedAs(text).isZero();
-      return text.lines().filter(line -> !line.contains(" INFO ")).toList();
-    } finally {
-      child.destroyForcibly();
-    }
+    return Run.ok(command.toArray(String[]::new))
+        .lines()
+        .filter(line -> !line.contains(" INFO "))
+        .toList();
   }
 
   /** What runs beside the namespaces: a runtime that knows them, and the look into them. */

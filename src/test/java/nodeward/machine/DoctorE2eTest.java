@@ -18,6 +18,7 @@ import nodeward.aws.FakeImds;
 import nodeward.aws.FakeSts;
 import nodeward.cluster.ControlPlane;
 import nodeward.cluster.Machine;
+import nodeward.cluster.MachineAgent;
 import nodeward.cluster.MachineKubelet;
 import nodeward.cluster.Manifests;
 import nodeward.e2e.AgentIdentity;
@@ -101,10 +102,7 @@ final class DoctorE2eTest {
 
   /** As docs/install.md puts it into an image. */
   private static void install() throws Exception {
-    Path tree;
-    try (var trees = Files.list(Run.BASE.resolve("target/dist"))) {
-      tree = trees.filter(each -> Files.exists(each.resolve("VERSION"))).findFirst().orElseThrow();
-    }
+    Path tree = MachineAgent.packed();
     Run.ok(
         "sh",
         tree.resolve("bin/agent-install").toString(),

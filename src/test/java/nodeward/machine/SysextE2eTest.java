@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import nodeward.cluster.Machine;
+import nodeward.cluster.MachineAgent;
 import nodeward.packaging.Run;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -116,12 +117,7 @@ final class SysextE2eTest {
   }
 
   private static Path extension() throws Exception {
-    String version;
-    try (var trees = Files.list(Run.BASE.resolve("target/dist"))) {
-      Path tree =
-          trees.filter(each -> Files.exists(each.resolve("VERSION"))).findFirst().orElseThrow();
-      version = Files.readString(tree.resolve("VERSION")).strip();
-    }
+    String version = Files.readString(MachineAgent.packed().resolve("VERSION")).strip();
     Path to = Run.BASE.resolve("target/packaging/machine");
     Run.ok(Run.BASE.resolve("agent/packaging/sysext").toString(), version, to.toString());
     try (var files = Files.list(to)) {
