@@ -47,6 +47,12 @@ record Kubelet(List<String> arguments, JsonNode configuration) {
           && Files.readSymbolicLink(process.resolve("ns/net")).equals(network);
     } catch (NoSuchFileException e) {
       return false; // it has ended
+    } catch (IOException e) {
+      // One that ends while its file is open is answered with ESRCH, which has no type of its own.
+      if (Files.exists(process)) {
+        throw e;
+      }
+      return false;
     }
   }
 
