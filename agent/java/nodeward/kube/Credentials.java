@@ -2,7 +2,9 @@ package nodeward.kube;
 
 import io.fabric8.kubernetes.client.Config;
 import java.io.IOException;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
@@ -82,6 +84,12 @@ final class Credentials {
     Config config;
     try {
       config = Config.fromKubeconfig(kubeconfig.toFile());
+      ClientCertificate.settle(config);
+    } catch (NoSuchFileException | AccessDeniedException e) {
+      throw new IOException(
+          "kubeconfig %s (from %s): %s does not exist or is not readable"
+              .formatted(kubeconfig, whence, e.getFile()),
+          e);
     } catch (RuntimeException e) {
       throw Failures.of("kubeconfig %s (from %s)".formatted(kubeconfig, whence), e);
     }

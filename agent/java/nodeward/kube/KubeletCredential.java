@@ -9,17 +9,12 @@ import io.fabric8.kubernetes.api.model.NamedAuthInfo;
 import io.fabric8.kubernetes.client.Config;
 import io.fabric8.kubernetes.client.internal.KubeConfigUtils;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Base64;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Optional;
-import java.util.regex.MatchResult;
-import java.util.regex.Pattern;
-import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,10 +25,6 @@ import org.jspecify.annotations.Nullable;
  */
 final class KubeletCredential {
   private static final ObjectMapper JSON = new ObjectMapper();
-  private static final Pattern CERTIFICATE =
-      Pattern.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", Pattern.DOTALL);
-  private static final Pattern KEY =
-      Pattern.compile("-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*-----", Pattern.DOTALL);
 
   private final List<Path> places;
   private final KubeClient.Program program;
@@ -70,11 +61,8 @@ final class KubeletCredential {
     }
     if (exec.isPresent()) {
       ask(exec.get(), file, config);
-    } else if (!isEmpty(config.getClientCertFile()) || !isEmpty(config.getClientCertData())) {
-      certificate(
-          config,
-          pem(config.getClientCertFile(), config.getClientCertData()),
-          pem(config.getClientKeyFile(), config.getClientKeyData()));
+    } else {
+      ClientCertificate.settle(config);
     }
     if (isEmpty(config.getClientCertData()) && isEmpty(config.getAutoOAuthToken())) {
       throw new IOException("the kubelet's kubeconfig " + file + " holds no credential");
@@ -185,36 +173,7 @@ final class KubeletCredential {
       throw new IOException(
           name + " of kubeconfig " + file + " printed neither a token nor a certificate");
     }
-    certificate(config, certificate, key);
-  }
-
-  /** A kubelet keeps certificate and key in one file, which fabric8 cannot read. */
-  private static void certificate(Config config, String certificate, String key) {
-    config.setClientCertFile(null);
-    config.setClientKeyFile(null);
-    config.setClientCertData(base64(blocks(CERTIFICATE, certificate)));
-    String block = blocks(KEY, key);
-    config.setClientKeyData(base64(block));
-    config.setClientKeyAlgo(block.contains("BEGIN EC") ? "EC" : "RSA");
-  }
-
-  private static String pem(@Nullable String file, @Nullable String data) throws IOException {
-    if (!isEmpty(data)) {
-      return new String(Base64.getMimeDecoder().decode(data), StandardCharsets.US_ASCII);
-    }
-    return isEmpty(file) ? "" : Files.readString(Path.of(file));
-  }
-
-  private static String blocks(Pattern pattern, String pem) {
-    return pattern
-        .matcher(pem)
-        .results()
-        .map(MatchResult::group)
-        .collect(Collectors.joining("\n", "", "\n"));
-  }
-
-  private static String base64(String text) {
-    return Base64.getEncoder().encodeToString(text.getBytes(StandardCharsets.US_ASCII));
+    ClientCertificate.set(config, certificate, key);
   }
 
   private static boolean isEmpty(@Nullable String text) {
