@@ -6,6 +6,7 @@ import io.prometheus.client.CollectorRegistry;
 import io.prometheus.client.Counter;
 import io.prometheus.client.GaugeMetricFamily;
 import java.io.IOException;
+import java.net.Socket;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
@@ -15,6 +16,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
+import nodeward.component.UnconnectedSockets;
 import okhttp3.HttpUrl;
 import okhttp3.Interceptor;
 import okhttp3.OkHttpClient;
@@ -72,10 +74,21 @@ final class Traffic extends Collector implements Interceptor {
     return new OkHttpClientFactory() {
       @Override
       protected void additionalConfig(OkHttpClient.Builder builder) {
+        builder.socketFactory(new UnconnectedSockets(Traffic::prompt));
         builder.addInterceptor(Traffic.this);
         speaker.ifPresent(builder::addInterceptor);
       }
     };
+  }
+
+  /**
+   * Sends at once what is written. OkHttp leaves Nagle's algorithm on, and since an API server
+   * acknowledges late what it does not answer yet, every second request would wait for 40 ms.
+   */
+  private static Socket prompt() throws IOException {
+    var socket = new Socket();
+    socket.setTcpNoDelay(true);
+    return socket;
   }
 
   @Override

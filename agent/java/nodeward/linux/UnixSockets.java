@@ -4,13 +4,12 @@ import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.net.InetAddress;
 import java.net.Proxy;
-import java.net.Socket;
 import java.net.SocketTimeoutException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import javax.net.SocketFactory;
+import nodeward.component.UnconnectedSockets;
 import okhttp3.Call;
 import okhttp3.ConnectionPool;
 import okhttp3.OkHttpClient;
@@ -32,7 +31,7 @@ final class UnixSockets {
   /** A client that speaks this protocol, and no other, to the daemon behind the socket. */
   static OkHttpClient client(Path socket, Protocol protocol) {
     return new OkHttpClient.Builder()
-        .socketFactory(new Factory(socket))
+        .socketFactory(new UnconnectedSockets(() -> new UnixSocket(socket)))
         .protocols(List.of(protocol))
         .proxy(Proxy.NO_PROXY)
         .dns(host -> List.of(InetAddress.getLoopbackAddress()))
@@ -82,42 +81,5 @@ final class UnixSockets {
   /** A limit as messages tell it. */
   static String shown(Duration limit) {
     return limit.toMillis() % 1000 == 0 ? limit.toSeconds() + " s" : limit.toMillis() + " ms";
-  }
-
-  private static final class Factory extends SocketFactory {
-    private final Path path;
-
-    Factory(Path path) {
-      this.path = path;
-    }
-
-    @Override
-    public Socket createSocket() throws IOException {
-      return new UnixSocket(path);
-    }
-
-    @Override
-    public Socket createSocket(String host, int port) {
-      throw unconnected();
-    }
-
-    @Override
-    public Socket createSocket(String host, int port, InetAddress local, int localPort) {
-      throw unconnected();
-    }
-
-    @Override
-    public Socket createSocket(InetAddress host, int port) {
-      throw unconnected();
-    }
-
-    @Override
-    public Socket createSocket(InetAddress host, int port, InetAddress local, int localPort) {
-      throw unconnected();
-    }
-
-    private static UnsupportedOperationException unconnected() {
-      return new UnsupportedOperationException("only unconnected sockets are made here");
-    }
   }
 }

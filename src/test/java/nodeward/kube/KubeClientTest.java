@@ -3,6 +3,8 @@ package nodeward.kube;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.fabric8.kubernetes.client.http.HttpClient;
+import io.fabric8.kubernetes.client.okhttp.OkHttpClientImpl;
 import io.prometheus.client.CollectorRegistry;
 import java.io.IOException;
 import java.io.InterruptedIOException;
@@ -11,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicReference;
 import nodeward.component.Time;
@@ -238,6 +241,19 @@ class KubeClientTest {
     } finally {
       System.clearProperty(TRUST_STORE);
       System.clearProperty(TRUST_STORE + "Password");
+    }
+  }
+
+  @Test
+  void aRequestDoesNotWaitForTheAcknowledgementOfTheOneBefore() throws IOException {
+    HttpClient.Builder builder =
+        new Traffic(Duration.ofSeconds(5), new CollectorRegistry())
+            .httpClients(Optional.empty())
+            .newBuilder(io.fabric8.kubernetes.client.Config.empty());
+
+    try (var client = (OkHttpClientImpl) builder.build();
+        var socket = client.getOkHttpClient().socketFactory().createSocket()) {
+      assertThat(socket.getTcpNoDelay()).isTrue();
     }
   }
 
