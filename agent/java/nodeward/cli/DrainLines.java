@@ -56,7 +56,7 @@ final class DrainLines implements DrainPrinter {
           err.printf(
               "time is nearly up: deleting pod %s, it has %s%n", pod.fullName(), words(grace));
       case Progress.Gone(Pod pod) ->
-          out.printf("pod/%s %s%n", pod.name(), deletes ? "deleted" : "evicted");
+          out.println("pod/" + pod.name() + (deletes ? " deleted" : " evicted"));
       case Progress.Evicted _ -> {}
       case Progress.Blocked(Pod pod, String why, Duration retryIn) -> again(pod, why, retryIn);
       case Progress.Failed(Pod pod, String why, Duration retryIn) -> again(pod, why, retryIn);
@@ -114,7 +114,7 @@ final class DrainLines implements DrainPrinter {
     // kubectl says it again at each try; here the reason of the wait has been told. Of deletions it
     // says nothing before they are done, save in a dry run, where it calls them evictions.
     if (!reasons.containsKey(pod.uid()) && (!deletes || dryRun == DryRun.CLIENT)) {
-      out.printf("evicting pod %s%s%n", pod.fullName(), DryRunOption.suffix(dryRun));
+      out.println("evicting pod " + pod.fullName() + DryRunOption.suffix(dryRun));
     }
   }
 

@@ -55,6 +55,9 @@ public final class Drain {
   /** The longest wait, so that a step of the wall clock does not move the deadline. */
   private static final Duration LONGEST_WAIT = Duration.ofSeconds(10);
 
+  /** For how long changes are gathered, once one has come, before all pods are looked at. */
+  private static final Duration BURST = Duration.ofMillis(10);
+
   private static final Duration RECOVERY = Duration.ofSeconds(30);
 
   private final Drainer drainer;
@@ -171,6 +174,7 @@ public final class Drain {
 
   private void pause(Duration most) throws InterruptedException {
     if (wakeUps.tryAcquire(most.toNanos(), TimeUnit.NANOSECONDS)) {
+      TimeUnit.NANOSECONDS.sleep(BURST.toNanos());
       wakeUps.drainPermits();
     }
   }

@@ -90,13 +90,19 @@ public record DrainPlan(List<Entry> entries) {
     return new DrainPlan(
         pods.stream()
             .map(p -> new Turn(Tier.of(p), p.fullName(), p))
-            .sorted(Comparator.comparing(Turn::tier).thenComparing(Turn::name))
+            .sorted()
             .map(t -> judge(t.pod, options, facts))
             .toList());
   }
 
   /** What a pod is sorted by, found once for each. */
-  private record Turn(Tier tier, String name, Pod pod) {}
+  private record Turn(Tier tier, String name, Pod pod) implements Comparable<Turn> {
+    @Override
+    public int compareTo(Turn other) {
+      int byTier = tier.compareTo(other.tier);
+      return byTier == 0 ? name.compareTo(other.name) : byTier;
+    }
+  }
 
   /** The DaemonSet that controls the pod, as {@code namespace/name}. */
   public static String daemonSet(Pod pod) {

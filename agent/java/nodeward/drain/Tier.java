@@ -1,6 +1,5 @@
 package nodeward.drain;
 
-import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import nodeward.node.Pod;
@@ -17,11 +16,6 @@ public record Tier(Phase phase, int order, Importance importance) implements Com
   private static final int CRITICAL = 2_000_000_000;
   private static final List<String> STORAGE_AND_NETWORK =
       List.of("/var/lib/kubelet/plugins", "/opt/cni", "/etc/cni");
-
-  private static final Comparator<Tier> BY_TURN =
-      Comparator.comparing((Tier t) -> t.phase)
-          .thenComparing(t -> t.order)
-          .thenComparing(t -> t.importance);
 
   /** The great parts of a drain. */
   public enum Phase {
@@ -70,7 +64,9 @@ public record Tier(Phase phase, int order, Importance importance) implements Com
 
   @Override
   public int compareTo(Tier other) {
-    return BY_TURN.compare(this, other);
+    int byPhase = phase.compareTo(other.phase);
+    int byOrder = byPhase == 0 ? Integer.compare(order, other.order) : byPhase;
+    return byOrder == 0 ? importance.compareTo(other.importance) : byOrder;
   }
 
   @Override

@@ -4,11 +4,10 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.Collection;
 import java.util.Comparator;
-import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import nodeward.drain.DrainOptions.DryRun;
 import nodeward.drain.Work.Stage;
 
@@ -19,7 +18,7 @@ final class Turns {
   /** From when on the pods of each tier may be asked; {@link Instant#MIN} when it is their turn. */
   static Map<Tier, Instant> starts(Collection<Work> works, DrainOptions options, Pace pace) {
     var graces = new TreeMap<Tier, Duration>();
-    var open = new HashSet<Tier>();
+    var open = new TreeSet<Tier>();
     for (Work work : works) {
       Duration grace = options.grace().orElse(work.pod.grace());
       graces.merge(work.tier, grace, (a, b) -> a.compareTo(b) > 0 ? a : b);
@@ -28,7 +27,7 @@ final class Turns {
       }
     }
     List<Duration> inOrder = List.copyOf(graces.values());
-    var starts = new HashMap<Tier, Instant>();
+    var starts = new TreeMap<Tier, Instant>();
     boolean waits = false;
     int i = 0;
     for (Tier tier : graces.keySet()) {

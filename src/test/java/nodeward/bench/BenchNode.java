@@ -55,6 +55,7 @@ final class BenchNode implements AutoCloseable {
     var uri = node.api.uri();
     this.tls = new TlsFront(directory, new InetSocketAddress(uri.getHost(), uri.getPort()));
     Files.writeString(kubeconfig(), tls.kubeconfig());
+    Files.writeString(kubeconfigOfUser(directory), tls.kubeconfigOfUser());
     String boot = node.powerOn();
     node.kubelet.register(boot, FakeImds.INSTANCE_ID);
     node.kubelet.daemonPod("kube-proxy", Duration.ZERO);
@@ -76,11 +77,12 @@ final class BenchNode implements AutoCloseable {
   }
 
   Path kubeconfig() {
-    return kubeconfig(directory);
+    return directory.resolve("kubeconfig-tls");
   }
 
-  static Path kubeconfig(Path directory) {
-    return directory.resolve("kubeconfig-tls");
+  /** What a person has. */
+  static Path kubeconfigOfUser(Path directory) {
+    return directory.resolve("kubeconfig-user");
   }
 
   /** Starts the agent with more in its environment and waits until the gate is open. */

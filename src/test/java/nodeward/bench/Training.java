@@ -33,9 +33,12 @@ public final class Training {
     SimulatedNode.delete(directory);
     Files.deleteIfExists(cache);
     var agent = new ArrayList<>(List.of(Path.of(args[0]).toAbsolutePath().toString()));
-    agent.addAll(commands(BenchNode.kubeconfig(directory).toString()));
+    agent.addAll(commands(BenchNode.kubeconfigOfUser(directory).toString()));
     try (var world = new BenchNode(directory, agent)) {
       world.start(Map.of("JDK_JAVA_OPTIONS", RECORD + cache));
+      if (!Files.readString(world.node.log()).contains(SimulatedNode.NAME + " uncordoned")) {
+        throw new IOException("the commands before the daemon failed, see " + world.node.log());
+      }
       live(world);
       int exit = world.node.stopAgent(Duration.ofSeconds(60));
       if (exit != 0 || !Files.exists(cache)) {

@@ -286,10 +286,9 @@ final class PainsTest {
   private static void p15() throws Exception {
     try (var n = new GoingNode()) {
       n.spot().look().untilEvicted(1);
-      n.until(() -> !n.state().left().isEmpty());
-      assertThat(n.watch.status())
-          .containsEntry("state", "draining")
-          .containsEntry("left", List.of("default/web: evicted, has not ended yet"));
+      List<String> left = List.of("default/web: evicted, has not ended yet");
+      n.until(() -> left.equals(n.watch.status().get("left")));
+      assertThat(n.watch.status()).containsEntry("state", "draining");
       assertThat(n.registry.getSampleValue("nodeward_termination_deadline_seconds")).isEqualTo(110);
     }
   }
