@@ -6,6 +6,8 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import nodeward.aws.AutoScalingHook;
 import nodeward.aws.AwsClients;
@@ -91,17 +93,17 @@ public final class LastDrain {
               Agent.drainOptions(config.drain(), Agent.ownPod(environment)),
               registry,
               time);
+      var entered = new LinkedBlockingQueue<State>();
+      termination.onState(entered::add);
       lifecycle.start(List.<Component>of(kube, node, pods, events, termination));
       termination.request(Notice.Kind.SHUTDOWN, deadline);
-      String last = "";
       while (!ended(termination.state()) && time.now().isBefore(deadline.plus(GRACE))) {
-        String word = termination.state().word();
-        if (!word.equals(last)) {
-          last = word;
-          told.accept(word);
+        State state = entered.poll(LOOK.toMillis(), TimeUnit.MILLISECONDS);
+        if (state != null) {
+          told.accept(state.word());
         }
-        Thread.sleep(LOOK);
       }
+      entered.forEach(state -> told.accept(state.word()));
       return String.valueOf(termination.status());
     } finally {
       lifecycle.close();

@@ -13,6 +13,8 @@ import java.util.Queue;
 import java.util.SequencedMap;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import nodeward.component.Backoff;
@@ -62,6 +64,7 @@ public final class TerminationWatch implements Component {
   private final Queue<Event> inbox = new ConcurrentLinkedQueue<>();
   // Written by the loop's thread for those who show it.
   private volatile State state = new State.InService();
+  private final List<Consumer<State>> listeners = new CopyOnWriteArrayList<>();
   private volatile boolean acting;
   // Written by the polling thread: whether it has asked once, got an answer, and is sure of it.
   private volatile boolean asked;
@@ -172,6 +175,11 @@ public final class TerminationWatch implements Component {
 
   public State state() {
     return state;
+  }
+
+  /** Hears each state that differs from the one before, just before {@link #state} tells it. */
+  public void onState(Consumer<State> listener) {
+    listeners.add(listener);
   }
 
   @Override
@@ -342,8 +350,12 @@ public final class TerminationWatch implements Component {
       pending.addAll(step.effects());
     }
     State before = state;
+    boolean entered = !step.state().word().equals(before.word());
+    if (entered) {
+      listeners.forEach(listener -> listener.accept(step.state()));
+    }
     state = step.state();
-    if (!state.word().equals(before.word())) {
+    if (entered) {
       Optional<Plan> plan = state.planned();
       log.info(
           "termination: {} -> {} kind={} deadline={} left={}",

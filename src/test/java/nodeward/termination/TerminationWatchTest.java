@@ -140,6 +140,24 @@ final class TerminationWatchTest {
   }
 
   @Test
+  void eachStateIsHeardHoweverShort() throws Exception {
+    var heard = new CopyOnWriteArrayList<String>();
+    watch.onState(state -> heard.add(watch.state().word() + " -> " + state.word()));
+    standing = List.of(ASG);
+    node.remove(web);
+    node.remove(db);
+    pollAndPass();
+    until(() -> watch.state() instanceof State.Detaching);
+
+    assertThat(heard)
+        .containsExactly(
+            "in service -> noticed",
+            "noticed -> cordoned",
+            "cordoned -> draining",
+            "draining -> detaching");
+  }
+
+  @Test
   void anAgentThatIsRestartedInTheMiddleGoesOnWithTheSamePlan() throws Exception {
     standing = List.of(ASG);
     pollAndPass();
